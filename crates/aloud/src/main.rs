@@ -1,0 +1,2 @@
+//! aloud
+fn main() {}
