@@ -147,6 +147,12 @@ impl Moment {
 pub trait Clock: Send + Sync + 'static {
     /// Reads both clocks.
     fn now(&self) -> Now;
+
+    /// What a store should remember for the next start. A clock that knows of
+    /// no boots says none, and then every start counts as one.
+    fn remember(&self) -> Remembered {
+        Remembered { boot: String::new(), offset: 0, newest: self.now() }
+    }
 }
 
 /// The clocks of this machine.
@@ -161,17 +167,15 @@ impl SystemClock {
     pub fn resume(remembered: Option<&Remembered>) -> Self {
         Self { timeline: Timeline::resume(remembered, &boot_id(), raw_mono(), wall()) }
     }
-
-    /// What a store should remember for the next start.
-    pub fn remember(&self) -> Remembered {
-        let now = self.now();
-        Remembered { boot: boot_id(), offset: self.timeline.offset, newest: now }
-    }
 }
 
 impl Clock for SystemClock {
     fn now(&self) -> Now {
         Now { wall: wall(), mono: self.timeline.place(raw_mono()) }
+    }
+
+    fn remember(&self) -> Remembered {
+        Remembered { boot: boot_id(), offset: self.timeline.offset, newest: self.now() }
     }
 }
 
