@@ -225,6 +225,26 @@ impl Step {
         Self::End { outcome, detail: None }
     }
 
+    /// The end of a job that `by` called off before it ran.
+    pub fn cancelled(by: String) -> Self {
+        Self::End { outcome: Outcome::Cancelled, detail: Some(bounded(by, MAX_TEXT_BYTES)) }
+    }
+
+    /// The end of a dead job that `by` deleted.
+    pub fn discarded(by: String) -> Self {
+        Self::End { outcome: Outcome::Discarded, detail: Some(bounded(by, MAX_TEXT_BYTES)) }
+    }
+
+    /// The end of a waiting job whose key a newer one was pushed to take.
+    pub fn replaced_by(newer: JobId) -> Self {
+        Self::End { outcome: Outcome::Superseded, detail: Some(format!("replaced by {newer}")) }
+    }
+
+    /// The end of a job whose guard said no.
+    pub fn refused(why: Option<String>) -> Self {
+        Self::End { outcome: Outcome::Skipped, detail: why.map(|why| bounded(why, MAX_TEXT_BYTES)) }
+    }
+
     /// The step of a job that comes back: if it would wait, but a newer job
     /// holds its key, it is superseded instead.
     pub fn unless_key_held(self, held_by_another: bool) -> Self {
