@@ -17,12 +17,40 @@ use crate::reply::Reply;
 /// answered when the change is durable, unless it says otherwise.
 ///
 /// Verbs take effect in the order in which they are called.
+///
+/// # Time
+///
+/// Whether a job is due, expired or late, a pause over or a yes stale is
+/// decided by the `now` that comes with the call. What only the passing of time
+/// brings about is brought about by [`Jobs::advance`]: between two of them a
+/// store may still treat what fell due, and a pause that ended, as if they had
+/// not. It never does so early, whatever was done to the wall clock.
+///
+/// # Keys
+///
+/// A waiting job holds its key; a running, dead or ended one holds none.
+/// Whoever meets a held key meets a job that would still be run: a holder that
+/// is found expired, or late where late jobs are not run, takes that step first
+/// and holds nothing any more. A job that would wait again after a failure, a
+/// snooze or a rescue ends as superseded if another waits with its key.
+///
+/// # Kinds
+///
+/// [`From::Queues`] yields no job of one of the rules' own kinds, and
+/// [`From::Kind`] yields nothing else: for a kind that is not one of them it is
+/// empty.
 pub trait Jobs: Send + Sync + 'static {
     /// Rung when something may be claimed, asked, or due.
     fn bell(&self) -> Arc<Bell>;
 
     /// Accepts new jobs, all in one commit, and answers one [`Pushed`] for each
     /// in their order. Later ones see what earlier ones did.
+    ///
+    /// For each the client id is looked at first ([`Pushed::Known`], for as
+    /// long as that job is kept), then the key. A store holds at most
+    /// [`MAX_QUEUES`] queues: a push whose jobs, leaving out those with a known
+    /// client id, name more new ones than there is room for is
+    /// [`crate::Error::Full`], and none of it happened.
     fn push(&self, jobs: Vec<NewJob>, now: Now) -> Reply<Vec<Pushed>>;
 
     /// Hands out due jobs: first queue first, in each by priority, then age.
@@ -30,7 +58,11 @@ pub trait Jobs: Send + Sync + 'static {
     /// Never a job that is not due, of a paused queue, whose guard has not
     /// freshly said yes, or of one of the rules' own kinds unless it was asked
     /// for by [`From::Kind`]. A job found expired, or late where late jobs are
-    /// not run, takes that step instead.
+    /// not run, takes that step instead; jobs that could not be handed out
+    /// anyway are not looked at.
+    ///
+    /// The lease is [`LeaseSeed::lease`] of the job and the number of the start.
+    /// It counts until the job was rescued, even when its time is over.
     ///
     /// The lease of a job with a key or a guard is durable before this is
     /// answered; other leases are committed, but only a later commit makes them
@@ -43,38 +75,63 @@ pub trait Jobs: Send + Sync + 'static {
     /// Ends runs, all in one commit, and answers one for each in their order.
     fn finish(&self, ends: Vec<Finish>, now: Now) -> Reply<Vec<Result<Settled, Stale>>>;
 
-    /// Calls off a job that waits.
+    /// Calls off a job that waits. `by` becomes the detail of its end.
+    ///
+    /// Of a key that no waiting job holds, the youngest job that runs with it is
+    /// answered as [`Cancelled::Running`].
     fn cancel(&self, what: Cancel, by: String, now: Now) -> Reply<Cancelled>;
 
-    /// Deletes a dead job, which then ends as discarded.
+    /// Deletes a dead job, which then ends as discarded. `by` becomes the detail
+    /// of its end.
     fn discard(&self, id: JobRef, by: String, now: Now) -> Reply<Discarded>;
 
-    /// Makes a dead job wait again, or a waiting one due now.
+    /// Makes a dead job wait again, or a waiting one due now, with all its
+    /// attempts anew. What its guard answered, or is being asked, counts no
+    /// more.
     fn revive(&self, id: JobRef, now: Now) -> Reply<Revived>;
 
-    /// Takes due jobs whose guard must be asked, at most `limit`. Until
-    /// [`Jobs::answer`], or until `give_up` has passed, none is taken twice.
+    /// Takes due jobs whose guard must be asked, at most `limit`, in the order
+    /// of [`Jobs::claim`] and with the same exceptions. Until [`Jobs::answer`],
+    /// or until `give_up` has passed on the monotonic clock, none is taken
+    /// twice; then the question is closed, and another may be opened. None is
+    /// taken while a yes is fresh, or before its guard may be asked again.
+    ///
+    /// Questions and a yes are not kept over a restart: the guard is asked anew.
+    /// No [`AskId`] is given twice by one process.
     fn ask(&self, from: From, limit: usize, give_up: Span, now: Now) -> Reply<Vec<Question>>;
 
     /// Brings an answer. Yes makes the job claimable for
-    /// [`job::guard::FRESH`]; no ends it as skipped; an error puts off the next
-    /// question. An answer to a question that is not open changes nothing.
+    /// [`job::guard::FRESH`] on the monotonic clock; no ends it as skipped; an
+    /// error puts off the next question. An answer to a question that is not
+    /// open changes nothing: [`Stale::Other`] if another is, and
+    /// [`Stale::NotRunning`] if none is. A question is closed by its answer, by
+    /// its time, and by everything that makes the job wait no longer or anew.
     fn answer(&self, id: JobId, ask: AskId, answer: Answer, now: Now) -> Reply<Result<(), Stale>>;
 
     /// Lets time pass: makes due jobs claimable, rescues jobs whose lease ran
-    /// out, ends expired jobs and pauses. At most `limit` of them at once.
+    /// out, ends waiting jobs that expired, and pauses. At most `limit` of them
+    /// at once, and at least one.
+    ///
+    /// Leases that ran out are taken in the order of their deadlines, then of
+    /// the ids. Whether work is late is not looked at here but when it is about
+    /// to be run.
     fn advance(&self, limit: usize, now: Now) -> Reply<Advanced>;
 
     /// Removes jobs that ended longer ago than the rules keep them, at most
-    /// `limit`, and answers how many. The ledger still counts them.
+    /// `limit`, and answers how many; 0 when there are none left. The ledger
+    /// still counts them.
     fn retain(&self, limit: usize, now: Now) -> Reply<usize>;
 
     /// One job, wherever it stands; `None` if there never was one, or if it
     /// ended and was removed.
     fn get(&self, id: JobRef, now: Now) -> Reply<Option<Found>>;
 
-    /// Jobs that fit, in slices: newest first within those that are live, then
-    /// the dead, then the ended.
+    /// Jobs that fit, in slices: newest first (by id) within those that are
+    /// live, then the dead, then the ended.
+    ///
+    /// A page ends when `limit` jobs fit (at least one is looked for), or after
+    /// so many were looked at that others would have to wait; it then says where
+    /// to go on. Only a page that reached the end of all says nothing of it.
     fn search(&self, search: Search, now: Now) -> Reply<Page>;
 
     /// All queues that a job was ever pushed to, or that are paused, by name.
@@ -87,6 +144,10 @@ pub trait Jobs: Send + Sync + 'static {
     /// answers both. A difference is a defect in the store.
     fn recount(&self) -> Reply<Recount>;
 }
+
+/// The most queues that one store holds, paused ones that nothing was ever
+/// pushed to included.
+pub const MAX_QUEUES: usize = 10_000;
 
 /// What became of one job of a push.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -151,7 +212,8 @@ pub struct Claim {
 pub struct Claimed {
     /// The jobs, each of them running.
     pub jobs: Vec<Leased>,
-    /// Whether there are due jobs here whose guard could be asked now.
+    /// Whether there are due jobs here, in any of the queues, whose guard
+    /// [`Jobs::ask`] would look at now.
     pub unasked: bool,
 }
 
@@ -195,7 +257,7 @@ pub enum Settled {
 pub enum Stale {
     /// There is no such job.
     Unknown,
-    /// It does not run, and its guard is not being asked.
+    /// It does not run; or, to an answer, its guard is not being asked.
     NotRunning,
     /// It runs, but under another lease; or another question is open.
     Other,
@@ -265,11 +327,14 @@ pub struct Question {
 /// What happened when time passed.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Advanced {
-    /// When to come back, on the monotonic clock.
+    /// When to come back, on the monotonic clock: later than now, and no later
+    /// than the next that will happen by it.
     pub next_mono: Option<Mono>,
-    /// When to come back, on the wall clock.
+    /// When to come back, on the wall clock: later than now, and no later than
+    /// the next that will happen by it.
     pub next_wall: Option<Timestamp>,
-    /// Whether more was due than the limit allowed: come back at once.
+    /// Whether more was due than the limit allowed: come back at once, whatever
+    /// the other two say.
     pub more: bool,
     /// Jobs whose worker was lost.
     pub rescued: Vec<JobId>,
@@ -342,7 +407,7 @@ pub struct QueueState {
     pub retrying: u64,
     /// Dead jobs.
     pub dead: u64,
-    /// When the oldest of those that are due fell due, to the second.
+    /// When the oldest of those that are due fell due, cut down to the second.
     pub oldest_due: Option<Timestamp>,
     /// Who holds it.
     pub pause: Option<Pause>,

@@ -16,7 +16,9 @@ pub trait Records: Send + Sync + 'static {
     /// How it is.
     fn health(&self) -> Health;
 
-    /// Holds a queue. A pause that is there already is replaced.
+    /// Holds a queue. A pause that is there already is replaced. A queue that
+    /// would be one too many ([`crate::jobs::MAX_QUEUES`]) is
+    /// [`crate::Error::Full`].
     fn pause(&self, queue: QueueName, pause: Pause, now: Now) -> Reply<()>;
 
     /// Lets a queue go on, and answers the pause that was there. Pauses that
