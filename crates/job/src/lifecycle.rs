@@ -23,7 +23,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::{Attempt, Happened, History, JobError, MAX_TEXT_BYTES, bounded};
-use crate::id::JobId;
+use crate::id::{JobId, JobRef};
 use crate::key;
 use crate::lease::Lease;
 use crate::name::ClientId;
@@ -272,6 +272,15 @@ impl Job {
             rescues: 0,
             snoozes: 0,
             history: History::default(),
+        }
+    }
+
+    /// How it is referred to outside: by the id that its pusher chose, or else
+    /// by the integer.
+    pub fn public_id(&self) -> JobRef {
+        match &self.client_id {
+            Some(id) => JobRef::Client(id.clone()),
+            None => JobRef::Id(self.id),
         }
     }
 
