@@ -192,6 +192,38 @@ pub enum Ending {
     },
 }
 
+impl Ending {
+    /// It did its work, and has nothing to say about it.
+    pub fn done() -> Self {
+        Self::Done { output: None }
+    }
+
+    /// It did its work, and this is what the work answered.
+    pub fn output(text: impl Into<String>) -> Self {
+        Self::Done { output: Some(text.into()) }
+    }
+
+    /// There was nothing to do any more, for this reason.
+    pub fn skipped(why: impl Into<String>) -> Self {
+        Self::Skipped { why: Some(why.into()) }
+    }
+
+    /// It failed; what follows is as its policy says.
+    pub fn failed(error: JobError) -> Self {
+        Self::Failed { error, again: Again::ByPolicy }
+    }
+
+    /// It failed, and trying again is of no use.
+    pub fn fatal(error: JobError) -> Self {
+        Self::Failed { error, again: Again::Never }
+    }
+
+    /// It wants to be run so much later, without that being a failure.
+    pub fn snoozed(after: impl Into<Span>) -> Self {
+        Self::Snoozed { after: after.into(), why: None }
+    }
+}
+
 /// Whether a failed job is tried again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Again {

@@ -269,6 +269,13 @@ impl Clock for ManualClock {
     }
 }
 
+impl From<Duration> for Span {
+    /// The same length, at most [`Span::MAX`].
+    fn from(duration: Duration) -> Self {
+        Self(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)).min(Self::MAX)
+    }
+}
+
 impl Add<Span> for Timestamp {
     type Output = Self;
     fn add(self, span: Span) -> Self {
@@ -429,6 +436,12 @@ mod tests {
         }
         assert!(matches!(read("10001d"), Err(BadTime::TooLong(_))));
         assert!(matches!(read("99999999999999999999d"), Err(BadTime::TooLong(_))));
+    }
+
+    #[test]
+    fn a_duration_is_a_span_of_at_most_the_longest() {
+        assert_eq!(Span::from(Duration::from_millis(1_500)), Span::from_millis(1_500));
+        assert_eq!(Span::from(Duration::MAX), Span::MAX);
     }
 
     #[test]
