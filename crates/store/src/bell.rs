@@ -12,7 +12,7 @@ use job::QueueName;
 use tokio::sync::Notify;
 
 /// What was rung since it was last heard.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rung {
     /// Queues in which a job became claimable, or may be asked about.
     pub queues: HashSet<QueueName>,
