@@ -1,0 +1,68 @@
+//! How the server is: `GET /v1/status`.
+
+use job::{Outcome, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/status`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// The app that this server belongs to.
+    pub app: String,
+    /// The store's id.
+    pub store: String,
+    /// Which `aloud` serves.
+    pub version: String,
+    /// When this was judged.
+    pub judged: Timestamp,
+    /// Whether the store takes jobs and gives them out.
+    pub serving: bool,
+    /// What is not as it should be, in sentences, worst first.
+    pub findings: Vec<String>,
+    /// The count of everything that was ever pushed.
+    pub ledger: LedgerView,
+}
+
+/// The count of everything that was ever pushed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerView {
+    /// Accepted as new.
+    pub pushed: u64,
+    /// Waiting.
+    pub waiting: u64,
+    /// Running.
+    pub running: u64,
+    /// Dead.
+    pub dead: u64,
+    /// Ended, by outcome.
+    pub done: u64,
+    /// Ended as skipped.
+    pub skipped: u64,
+    /// Ended as cancelled.
+    pub cancelled: u64,
+    /// Ended as superseded.
+    pub superseded: u64,
+    /// Ended as expired.
+    pub expired: u64,
+    /// Ended as discarded.
+    pub discarded: u64,
+    /// Whether it adds up.
+    pub adds_up: bool,
+}
+
+impl From<job::Ledger> for LedgerView {
+    fn from(ledger: job::Ledger) -> Self {
+        Self {
+            pushed: ledger.pushed,
+            waiting: ledger.waiting,
+            running: ledger.running,
+            dead: ledger.dead,
+            done: ledger.ended_as(Outcome::Done),
+            skipped: ledger.ended_as(Outcome::Skipped),
+            cancelled: ledger.ended_as(Outcome::Cancelled),
+            superseded: ledger.ended_as(Outcome::Superseded),
+            expired: ledger.ended_as(Outcome::Expired),
+            discarded: ledger.ended_as(Outcome::Discarded),
+            adds_up: ledger.adds_up(),
+        }
+    }
+}
