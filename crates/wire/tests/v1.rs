@@ -1,5 +1,7 @@
 //! What holds for every request of `/v1`, whatever its fields are.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 use job::{Guard, Key, KindName, Now, OnConflict, Policy, QueueName, Span, Timestamp};
 use proptest::collection::vec;
 use proptest::option;
