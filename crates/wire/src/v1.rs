@@ -13,6 +13,7 @@ use std::fmt;
 
 mod finish;
 mod lease;
+mod object;
 mod problem;
 mod push;
 mod queue;
@@ -24,8 +25,9 @@ pub use finish::{
     Ack, Extend, Extended, Fail, FinishAck, FinishFail, FinishMany, FinishedMany, FinishedOne, Settled, Snooze,
 };
 pub use lease::{LeaseWish, LeasedJob, LeasedJobs};
+pub use object::Object;
 pub use problem::Problem;
-pub use push::{PushJob, PushedJob};
+pub use push::{Push, PushJob, PushedJob};
 pub use queue::{PauseQueue, PauseView, QueueList, QueueView};
 pub use search::{JobList, JobQuery};
 pub use status::{LedgerView, Status};

@@ -80,7 +80,7 @@ fn is_answered(bytes: &[u8]) {
         }
     }
     read::<v1::PushJob>(bytes, |push| drop(push.into_new_job(Now::default())));
-    read::<Vec<v1::PushJob>>(bytes, drop);
+    read::<v1::Push>(bytes, drop);
     read::<v1::LeaseWish>(bytes, |wish| drop(wish.check()));
     read::<v1::Ack>(bytes, |ack| drop(ack.into_ending()));
     read::<v1::Fail>(bytes, |fail| drop(fail.into_ending()));

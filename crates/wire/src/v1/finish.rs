@@ -8,7 +8,7 @@ use super::{LeaseWish, LeasedJob, Refused, is_false};
 
 /// `POST /v1/jobs/{id}/ack`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object with a `lease`")]
+#[serde(deny_unknown_fields)]
 pub struct Ack {
     /// The lease that came with the job.
     pub lease: String,
@@ -34,7 +34,7 @@ impl Ack {
 
 /// `POST /v1/jobs/{id}/fail`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object with a `lease` and an `error`")]
+#[serde(deny_unknown_fields)]
 pub struct Fail {
     /// The lease that came with the job.
     pub lease: String,
@@ -62,7 +62,7 @@ impl Fail {
 
 /// `POST /v1/jobs/{id}/extend`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object with a `lease`")]
+#[serde(deny_unknown_fields)]
 pub struct Extend {
     /// The lease that came with the job.
     pub lease: String,
@@ -93,7 +93,7 @@ pub struct Extended {
 
 /// `POST /v1/jobs/{id}/snooze`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object with a `lease` and an `in`")]
+#[serde(deny_unknown_fields)]
 pub struct Snooze {
     /// The lease that came with the job.
     pub lease: String,
@@ -131,7 +131,7 @@ pub struct Settled {
 
 /// `POST /v1/finish`: many ends, and the next jobs, in one round trip.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object with `acks`, `fails`, `lease`, or some of them")]
+#[serde(deny_unknown_fields)]
 pub struct FinishMany {
     /// Runs that did their work; at most 1000 ends in all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -161,7 +161,7 @@ impl FinishMany {
 
 /// One of [`FinishMany::acks`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object with an `id` and a `lease`")]
+#[serde(deny_unknown_fields)]
 pub struct FinishAck {
     /// Of which job.
     pub id: String,
@@ -185,7 +185,7 @@ impl FinishAck {
 
 /// One of [`FinishMany::fails`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object with an `id`, a `lease` and an `error`")]
+#[serde(deny_unknown_fields)]
 pub struct FinishFail {
     /// Of which job.
     pub id: String,

@@ -8,7 +8,7 @@ use super::Refused;
 
 /// `POST /v1/lease`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a wish, which is an object with `queues` and `worker`")]
+#[serde(deny_unknown_fields)]
 pub struct LeaseWish {
     /// From these queues, the first first; at most 100.
     pub queues: Vec<QueueName>,

@@ -1,17 +1,61 @@
 //! Pushing: `POST /v1/jobs`.
 
+use std::fmt;
+
 use job::{
     ClientId, Guard, Invalid, Key, KindName, Moment, NewJob, Now, OnConflict, Outcome, Payload, Phase, Policy,
     QueueName, Span, Spec, Timestamp,
 };
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{Refused, is_false};
+use super::{Object, Refused, is_false};
+
+/// What `POST /v1/jobs` reads.
+#[derive(Debug, Clone)]
+pub enum Push {
+    /// An object: one job.
+    One(Box<PushJob>),
+    /// An array: at most [`PushJob::MAX_BATCH`] jobs, in one commit.
+    Many(Vec<PushJob>),
+}
+
+impl<'de> Deserialize<'de> for Push {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(OneOrMany)
+    }
+}
+
+struct OneOrMany;
+
+impl<'de> Visitor<'de> for OneOrMany {
+    type Value = Push;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a job, which is an object with a `kind`, or an array of jobs")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Push, A::Error> {
+        PushJob::deserialize(MapAccessDeserializer::new(fields)).map(|job| Push::One(Box::new(job)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Push, A::Error> {
+        let mut jobs = Vec::new();
+        while let Some(Object(job)) = items.next_element()? {
+            if jobs.len() == PushJob::MAX_BATCH {
+                return Err(A::Error::custom(format!("more than {} jobs", PushJob::MAX_BATCH)));
+            }
+            jobs.push(job);
+        }
+        Ok(Push::Many(jobs))
+    }
+}
 
 /// `POST /v1/jobs`, one of them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a job, which is an object with a `kind`")]
+#[serde(deny_unknown_fields)]
 pub struct PushJob {
     /// The line it waits in; `default` if left out.
     #[serde(default = "default_queue")]
@@ -280,6 +324,26 @@ mod tests {
         );
         let large = format!(r#"{{"kind":"k","payload":"{}"}}"#, "x".repeat(Payload::MAX_BYTES));
         assert!(refused(&large).starts_with("`payload`: the payload has 1048578 bytes, and at most 1048576"));
+    }
+
+    #[test]
+    fn one_job_is_an_object_and_many_are_an_array() {
+        let read = |json: &str| match serde_json::from_str(json) {
+            Ok(Push::One(job)) => format!("one {}", job.kind),
+            Ok(Push::Many(jobs)) => format!("{} jobs", jobs.len()),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(read(r#"{"kind":"k","payload":{"a":[1]}}"#), "one k");
+        assert_eq!(read(r#" [{"kind":"k","payload":{"a":[1]}},{"kind":"l"}]"#), "2 jobs");
+        assert_eq!(read("[]"), "0 jobs");
+        assert_eq!(
+            read("17"),
+            "invalid type: integer `17`, expected a job, which is an object with a `kind`, or an array of jobs at line 1 column 2"
+        );
+        assert_eq!(read(r#"[["mail","k"]]"#), "invalid type: sequence, expected an object at line 1 column 1");
+        let many = |n| format!("[{}]", vec![r#"{"kind":"k"}"#; n].join(","));
+        assert_eq!(read(&many(1_000)), "1000 jobs");
+        assert_eq!(read(&many(1_001)), "more than 1000 jobs at line 1 column 13014");
     }
 
     #[test]

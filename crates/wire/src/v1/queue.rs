@@ -7,7 +7,7 @@ use super::Refused;
 
 /// `POST /v1/queues/{q}/pause`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object with `by` and `reason`")]
+#[serde(deny_unknown_fields)]
 pub struct PauseQueue {
     /// Who asks for it; at most 200 bytes.
     pub by: String,
