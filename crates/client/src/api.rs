@@ -7,7 +7,7 @@ mod transport;
 
 use std::time::Duration;
 
-use job::{Key, KindName, Outcome, Phase, QueueName};
+use job::{Key, QueueName};
 use reqwest::Method;
 use wire::v1;
 
@@ -18,25 +18,6 @@ use transport::Transport;
 #[derive(Debug, Clone)]
 pub struct Api {
     transport: Transport,
-}
-
-/// What `GET /v1/jobs` looks for. Everything that is set must fit.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct JobSearch {
-    /// In one of these states; none means all.
-    pub states: Vec<Phase>,
-    /// With this outcome.
-    pub outcome: Option<Outcome>,
-    /// In this queue.
-    pub queue: Option<QueueName>,
-    /// Of this kind.
-    pub kind: Option<KindName>,
-    /// With this key.
-    pub key: Option<Key>,
-    /// Where the last page ended: its `next`.
-    pub after: Option<String>,
-    /// How many at most.
-    pub limit: Option<usize>,
 }
 
 impl Api {
@@ -97,8 +78,8 @@ impl Api {
     }
 
     /// Jobs that fit: `GET /v1/jobs`.
-    pub async fn jobs(&self, search: &JobSearch) -> Result<v1::JobList, Error> {
-        self.transport.get(&["v1", "jobs"], &search.pairs()).await
+    pub async fn jobs(&self, query: &v1::JobQuery) -> Result<v1::JobList, Error> {
+        self.transport.get(&["v1", "jobs"], &pairs(query)).await
     }
 
     /// Calls off a job that waits, or deletes a dead one:
@@ -143,46 +124,29 @@ impl Api {
 
 const NOTHING: Option<&()> = None;
 
-impl JobSearch {
-    fn pairs(&self) -> Vec<(&'static str, String)> {
-        let mut pairs = Vec::new();
-        if !self.states.is_empty() {
-            let states: Vec<_> = self.states.iter().map(word).collect();
-            pairs.push(("state", states.join(",")));
-        }
-        let rest = [
-            ("outcome", self.outcome.as_ref().map(word)),
-            ("queue", self.queue.as_ref().map(ToString::to_string)),
-            ("kind", self.kind.as_ref().map(ToString::to_string)),
-            ("key", self.key.as_ref().map(ToString::to_string)),
-            ("after", self.after.clone()),
-            ("limit", self.limit.map(|limit| limit.to_string())),
-        ];
-        pairs.extend(rest.into_iter().filter_map(|(name, value)| Some((name, value?))));
-        pairs
-    }
-}
-
-/// A word as JSON has it, without the quotes.
-fn word(value: &impl serde::Serialize) -> String {
-    let json = serde_json::to_value(value).expect("a state or an outcome is JSON");
-    json.as_str().expect("a state or an outcome is one word").to_owned()
+/// A search as the query of an address.
+fn pairs(query: &v1::JobQuery) -> Vec<(String, String)> {
+    let json = serde_json::to_value(query).expect("a search is JSON");
+    let fields = json.as_object().cloned().unwrap_or_default();
+    let text = |value: serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    fields.into_iter().map(|(name, value)| (name, text(value))).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use job::{Outcome, Phase};
+
     use super::*;
 
     #[test]
     fn a_search_is_written_as_a_query() {
-        let search = JobSearch {
-            states: vec![Phase::Ready, Phase::Running],
+        let query = v1::JobQuery {
+            state: vec![Phase::Ready, Phase::Running],
             outcome: Some(Outcome::Done),
             queue: Some("mail".parse().unwrap()),
-            limit: Some(5),
-            ..JobSearch::default()
+            ..v1::JobQuery::default()
         };
-        let pairs: Vec<_> = search.pairs().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-        assert_eq!(pairs, ["state=ready,running", "outcome=done", "queue=mail", "limit=5"]);
+        let pairs: Vec<_> = pairs(&query).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(pairs, ["limit=50", "outcome=done", "queue=mail", "state=ready,running"]);
     }
 }

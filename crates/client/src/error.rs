@@ -91,6 +91,12 @@ impl Error {
         }
     }
 
+    /// Whether the server knows no such job. An address that the server does
+    /// not have is another matter, though its status is 404 too.
+    pub fn is_no_such_job(&self) -> bool {
+        matches!(self, Self::Problem(problem) if problem.status == 404 && problem.word() == "no-such-job")
+    }
+
     /// Whether the lease that was shown is no longer the job's, or the job is
     /// not in a state in which this can be done to it.
     pub fn is_conflict(&self) -> bool {

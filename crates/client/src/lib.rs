@@ -1,10 +1,28 @@
 //! Push jobs to aloud and work them, from Rust.
 
+mod aloud;
 pub mod api;
-pub mod error;
-pub mod settings;
+mod backoff;
+mod desk;
+mod error;
+mod handler;
+mod id;
+mod kind;
+mod push;
+mod recorded;
+mod run;
+mod settings;
 
+pub use aloud::{Aloud, CalledOff};
 pub use api::Api;
 pub use error::Error;
+pub use handler::{Ctx, Failure, Handler, Handlers, IntoEnding};
+pub use job::{
+    AppName, Ending, Guard, JobError, Key, KindName, OnConflict, Outcome, Phase, Policy, QueueName, Span, Timestamp,
+};
+pub use kind::JobKind;
+pub use push::{Became, Push, Pushed};
+pub use recorded::{Record, Recorded};
 pub use settings::{Settings, Token};
+pub use tokio_util::sync::CancellationToken;
 pub use wire::v1;

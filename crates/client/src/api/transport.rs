@@ -61,11 +61,7 @@ impl Transport {
     }
 
     /// Sends a request without a body, with a query.
-    pub(super) async fn get<A: DeserializeOwned>(
-        &self,
-        path: &[&str],
-        query: &[(&'static str, String)],
-    ) -> Result<A, Error> {
+    pub(super) async fn get<A: DeserializeOwned>(&self, path: &[&str], query: &[(String, String)]) -> Result<A, Error> {
         let mut url = self.address(path)?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
