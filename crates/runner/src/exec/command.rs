@@ -1,0 +1,253 @@
+//! A declared command, and one run of it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::FusedFuture;
+use job::{Job, Span};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::ChildStdin;
+use tokio::time::timeout;
+
+use super::group::{Exit, Group};
+use crate::excerpt::Excerpt;
+use crate::patience::{Over, Patience};
+use crate::unfit::Unfit;
+
+/// A declared command in a declared folder.
+#[derive(Clone, Debug)]
+pub struct Command {
+    argv: Vec<String>,
+    dir: PathBuf,
+    env: BTreeMap<String, String>,
+    grace: Span,
+}
+
+/// What is taken over from aloud's own environment, besides what is declared.
+const INHERITED: [&str; 9] = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"];
+/// How long the output is waited for once the command has ended.
+const LAST_OUTPUT: Duration = Duration::from_millis(500);
+
+impl Command {
+    /// How long the processes have between SIGTERM and SIGKILL, unless
+    /// [`Command::with_grace`] says otherwise.
+    pub const GRACE: Span = Span::from_secs(5);
+
+    /// A command: the program and its arguments, started in `dir`.
+    ///
+    /// A program with a slash in its name is looked for from `dir` onwards, any
+    /// other in `PATH`. `dir` must be absolute; it is resolved again at every
+    /// start, so it may lead through a symbolic link such as `current`.
+    pub fn new(argv: Vec<String>, dir: impl Into<PathBuf>) -> Result<Self, Unfit> {
+        let dir = dir.into();
+        if argv.first().is_none_or(String::is_empty) {
+            return Err(Unfit::new(
+                "the command is empty",
+                "write the program and its arguments, each as one text: `[\"bin/thing\", \"--flag\"]`",
+            ));
+        }
+        if argv.iter().any(|text| text.contains('\0')) || dir.as_os_str().as_encoded_bytes().contains(&0) {
+            return Err(Unfit::new(format!("the command {argv:?} holds a NUL byte"), "remove it"));
+        }
+        if !dir.is_absolute() {
+            return Err(Unfit::new(
+                format!("the folder `{}` of the command `{}` is not absolute", dir.display(), argv[0]),
+                "write the whole path, from `/` onwards",
+            ));
+        }
+        Ok(Self { argv, dir, env: BTreeMap::new(), grace: Self::GRACE })
+    }
+
+    /// The same command with these variables in its environment, besides the
+    /// few that every command gets.
+    pub fn with_env(mut self, env: BTreeMap<String, String>) -> Result<Self, Unfit> {
+        let bad = |(name, value): &(&String, &String)| {
+            name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') || is_ours(name)
+        };
+        if let Some((name, _)) = env.iter().find(bad) {
+            return Err(Unfit::new(
+                format!("{name:?} cannot be set in the environment of the command `{}`", self.argv[0]),
+                "take a name without `=`, and not one of those that aloud sets for each job",
+            ));
+        }
+        self.env = env;
+        Ok(self)
+    }
+
+    /// The same command with so long between SIGTERM and SIGKILL.
+    pub fn with_grace(self, grace: Span) -> Self {
+        Self { grace, ..self }
+    }
+
+    /// How long it takes at most from the end of its time to the end of its
+    /// processes.
+    pub(crate) fn grace(&self) -> Span {
+        self.grace
+    }
+
+    /// Runs it once, and leaves no process of its group behind, whatever
+    /// happens: also if the future is dropped.
+    ///
+    /// `told` is added to the environment; `input` is written to its standard
+    /// input, and it does not matter whether it is read. Fails with a sentence
+    /// if nothing could be started.
+    pub(crate) async fn run(&self, told: &[(&str, String)], input: &[u8], patience: &Patience) -> Result<Ran, String> {
+        let mut command = tokio::process::Command::new(self.program());
+        command
+            .args(&self.argv[1..])
+            .current_dir(&self.dir)
+            .env_clear()
+            .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+            .envs(&self.env)
+            .envs(told.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let (mut group, pipes) = Group::start(command).map_err(|error| self.not_started(&error))?;
+        let (mut stdout, mut stderr) = (Excerpt::default(), Excerpt::default());
+        let io = async {
+            tokio::join!(feed(pipes.stdin, input), drain(pipes.stdout, &mut stdout), drain(pipes.stderr, &mut stderr))
+        };
+        let (cut_short, exit) = self.accompany(&mut group, io, patience).await;
+        let exit = exit.map_err(|error| format!("the end of {self} was not heard of: {error}"))?;
+        Ok(Ran { exit, cut_short, stdout, stderr })
+    }
+
+    /// Moves what it reads and writes until it has ended, or has been ended.
+    async fn accompany<T>(
+        &self,
+        group: &mut Group,
+        io: impl Future<Output = T>,
+        patience: &Patience,
+    ) -> (Option<Over>, io::Result<Exit>) {
+        let mut io = std::pin::pin!(io.fuse());
+        let mut cut_short = None;
+        {
+            let ended = async {
+                tokio::select! {
+                    biased;
+                    () = group.exited() => return None,
+                    over = patience.over() => cut_short = Some(over),
+                }
+                group.terminate();
+                timeout(self.grace.as_duration(), group.exited()).await.ok()
+            };
+            let mut ended = std::pin::pin!(ended);
+            tokio::select! {
+                biased;
+                _ = &mut ended => {}
+                _ = &mut io => { ended.await; }
+            }
+        }
+        if cut_short.is_none() && !io.is_terminated() {
+            // Its children may still have something to say.
+            timeout(LAST_OUTPUT, &mut io).await.ok();
+        }
+        let exit = group.end().await;
+        if !io.is_terminated() {
+            // A process that left the group may hold the pipes for ever.
+            timeout(LAST_OUTPUT, &mut io).await.ok();
+        }
+        (cut_short, exit)
+    }
+
+    fn program(&self) -> PathBuf {
+        let program = Path::new(&self.argv[0]);
+        if self.argv[0].contains('/') { self.dir.join(program) } else { program.to_owned() }
+    }
+
+    /// What to say when nothing could be started: of all that can be missing,
+    /// the system only says "not found".
+    fn not_started(&self, error: &io::Error) -> String {
+        let dir = self.dir.display();
+        let about = match std::fs::metadata(&self.dir) {
+            Err(missing) => format!("its folder `{dir}` cannot be entered: {missing}"),
+            Ok(folder) if !folder.is_dir() => format!("`{dir}` is not a folder"),
+            Ok(_) if error.kind() == io::ErrorKind::NotFound => {
+                if !self.argv[0].contains('/') {
+                    format!("there is no such program in PATH ({})", shown_path())
+                } else if self.program().exists() {
+                    "the program is there, but not the interpreter that its first line names".to_owned()
+                } else {
+                    "there is no such program".to_owned()
+                }
+            }
+            Ok(_) => error.to_string(),
+        };
+        format!("cannot start {self} in `{dir}`: {about}")
+    }
+}
+
+impl fmt::Display for Command {
+    /// Names the program; its arguments may be long, or nobody's business.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.argv[0])
+    }
+}
+
+/// What came of one run.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) exit: Exit,
+    /// Why it was ended before it ended by itself, if it was.
+    pub(crate) cut_short: Option<Over>,
+    pub(crate) stdout: Excerpt,
+    pub(crate) stderr: Excerpt,
+}
+
+impl Ran {
+    /// `what`, followed by the last lines of its output.
+    pub(crate) fn last_words(&self, what: String) -> String {
+        let (stream, lines) = match (self.stderr.last_lines(), self.stdout.last_lines()) {
+            (Some(lines), _) => ("stderr", lines),
+            (None, Some(lines)) => ("stdout", lines),
+            (None, None) => return format!("{what}, without a word"),
+        };
+        format!("{what}. The last it wrote to {stream}:\n{lines}")
+    }
+}
+
+/// What every command is told of its job in the environment.
+pub(crate) fn told(job: &Job, attempt: u32) -> Vec<(&'static str, String)> {
+    let mut told = vec![
+        ("ALOUD_JOB", job.public_id().to_string()),
+        ("ALOUD_KIND", job.spec.kind.to_string()),
+        ("ALOUD_QUEUE", job.spec.queue.to_string()),
+        ("ALOUD_ATTEMPT", attempt.to_string()),
+    ];
+    if let Some(key) = &job.spec.key {
+        told.push(("ALOUD_KEY", key.to_string()));
+    }
+    told
+}
+
+fn is_ours(name: &str) -> bool {
+    ["ALOUD_JOB", "ALOUD_KIND", "ALOUD_QUEUE", "ALOUD_ATTEMPT", "ALOUD_KEY"].contains(&name)
+}
+
+fn shown_path() -> String {
+    std::env::var_os("PATH").unwrap_or_else(|| OsString::from("not set")).to_string_lossy().into_owned()
+}
+
+/// Writes the input and closes it. A command that does not read it is no error.
+async fn feed(mut stdin: ChildStdin, input: &[u8]) {
+    stdin.write_all(input).await.ok();
+    stdin.shutdown().await.ok();
+}
+
+/// Reads to the end, so that the command is never held up by a full pipe.
+async fn drain(mut from: impl AsyncRead + Unpin, into: &mut Excerpt) {
+    let mut piece = vec![0; 16 * 1_024];
+    while let Ok(bytes) = from.read(&mut piece).await {
+        if bytes == 0 {
+            break;
+        }
+        into.add(&piece[..bytes]);
+    }
+}
