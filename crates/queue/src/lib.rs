@@ -1,187 +1,214 @@
 //! What may happen to a job, and when.
+//!
+//! A [`store::Store`] keeps jobs and knows each legal step. This crate brings
+//! what a store has not: somebody who waits, a loop that hears, and the passing
+//! of time.
+//!
+//! # The life of a job through this crate
+//!
+//! 1. [`Queue::push`] hands it to the store. After the commit the store rings its
+//!    bell; the one who pushed has no part in that and may be gone.
+//! 2. If it is not due yet, the loop ([`dispatch`]) naps until the store said to
+//!    come back ([`timers`]), and then has the store let time pass. The store
+//!    rings again for what fell due.
+//! 3. Somebody wants it ([`Queue::lease`]): now, and claims it straight away; or
+//!    has been waiting in a line ([`takers`]), and the loop claims for the one
+//!    whose turn it is.
+//! 4. If it has a guard, the store says that it must be asked first. The loop
+//!    takes the question, has it asked by [`Guards`] while the taker waits on and
+//!    other jobs flow past, and brings the answer ([`asking`]). A yes rings the
+//!    bell, and 3. follows.
+//! 5. Whoever shows the lease ends the run ([`Queue::finish`]); a taker that went
+//!    away before it got the job has it ended by the queue, which gives it back.
+//!    A failure waits with jitter from here ([`draw`]), and 2. follows.
+//!
+//! A store that is busy is asked again, ever more slowly, and no ring is lost
+//! meanwhile: a line stays hot until a claim has found nothing in it. What fails
+//! for long is said in [`Queue::findings`].
+//!
+//! It never sees bytes, HTTP or SQL, never decides what follows what (that is
+//! `job`), and keeps nothing that a restart could lose.
 
+use std::any::Any;
+use std::fmt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use job::{Clock, Ending, Jitter, JobRef, Lease, LeaseSeed, Ledger, NewJob, Now, Pause, QueueName, Span, Timestamp};
+use futures_util::FutureExt as _;
+use job::{Clock, Now};
 use store::Store;
-use store::jobs::{Claim, Finish};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+mod asking;
+mod backoff;
+mod dispatch;
+mod draw;
 mod error;
+mod findings;
+mod finish;
 mod guards;
+mod lease;
+mod look;
+mod pause;
+mod push;
+mod takers;
+mod timers;
 
 pub use error::Error;
+pub use finish::End;
 pub use guards::{Guards, NoGuards};
+pub use lease::Wish;
 pub use store::jobs::{
     Cancel, Cancelled, Claimed, Cursor, Discarded, Found, From, Leased, Page, Pushed, QueueState, Recount, Revived,
     Search, Settled, Stale,
 };
 pub use store::records::{Health, Identity};
 
-/// A future on the heap, as a trait object's methods answer it.
+use dispatch::Dispatch;
+use draw::Draw;
+use findings::Findings;
+use takers::Takers;
+
+/// A future on the heap, as the methods of a trait object answer it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A wish to run jobs.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Wish {
-    /// Where from.
-    pub from: From,
-    /// Who asks, as that worker calls itself.
-    pub worker: String,
-    /// How many at most.
-    pub limit: usize,
-    /// How long to wait for the first.
-    pub wait: Span,
-    /// For how long each is leased.
-    pub lease_for: Span,
-}
-
-/// The end of a run.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct End {
-    /// Of which job.
-    pub id: JobRef,
-    /// With what right.
-    pub lease: Lease,
-    /// How.
-    pub ending: Ending,
-}
+/// How long stopping waits for jobs to be given back.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A handle to the queue; cheap to clone.
+///
+/// The queue runs until [`Queue::stop`], whether or not anybody holds a handle.
+/// Calls then answer [`Error::Closing`].
 #[derive(Clone)]
 pub struct Queue {
+    shared: Arc<Shared>,
+}
+
+/// What the calls and the loop have in common.
+struct Shared {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    draw: Draw,
+    findings: Findings,
+    takers: Mutex<Takers>,
+    /// Tells the loop that somebody joined those who wait.
+    poke: Notify,
+    /// Whether anything may have changed since the clocks were remembered.
+    changed: AtomicBool,
+    runtime: Handle,
+    /// Jobs on their way back.
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+    stopped: CancellationToken,
 }
 
 impl Queue {
-    /// Starts the queue over `store`. Must be called inside a tokio runtime.
-    pub fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>, _guards: Arc<dyn Guards>) -> Self {
-        Self { store, clock }
+    /// Starts the queue over `store`.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with its time enabled.
+    pub fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>, guards: Arc<dyn Guards>) -> Self {
+        let findings = Findings::new(store.identity().remembered.as_ref());
+        let shared = Arc::new(Shared {
+            store,
+            clock,
+            draw: Draw::new(),
+            findings,
+            takers: Mutex::default(),
+            poke: Notify::new(),
+            changed: AtomicBool::new(true),
+            runtime: Handle::current(),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            stopped: CancellationToken::new(),
+        });
+        for finding in shared.findings.all(&shared.store.health(), shared.now()) {
+            tracing::warn!("{finding}");
+        }
+        tokio::spawn(Arc::clone(&shared).run(guards));
+        Self { shared }
     }
 
-    /// Answers everything that waits, ends the loop and closes the store.
-    /// Returns when that is done; may be called twice.
+    /// Ends the queue: who waits for jobs gets none, calls that are under way are
+    /// answered, guards are not asked any further, the clocks are remembered and
+    /// the store is closed. Returns when all that is done; may be called twice.
     pub async fn stop(&self) {
-        if let Err(error) = self.store.close().await {
-            tracing::error!(%error, "the store did not close");
-        }
+        self.shared.stopping.cancel();
+        self.shared.stopped.cancelled().await;
     }
 
     /// What the clocks say.
     pub fn now(&self) -> Now {
+        self.shared.now()
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// From start to stop. Should the loop end by itself, nobody waits for it in
+    /// vain: calls are refused from then on, and a finding says why.
+    async fn run(self: Arc<Self>, guards: Arc<dyn Guards>) {
+        let dispatch = Dispatch::new(Arc::clone(&self), guards);
+        if let Err(panic) = AssertUnwindSafe(dispatch.run()).catch_unwind().await {
+            self.findings.ended(format!("its loop panicked: {}", panic_text(&*panic)));
+            self.takers().abandon();
+            self.stopping.cancelled().await;
+        }
+        self.tasks.close();
+        if tokio::time::timeout(STOP_PATIENCE, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some jobs could not be given back; they return when their leases run out");
+        }
+        if let Err(error) = self.store.remember(self.clock.remember()).await {
+            tracing::warn!(%error, "the clocks could not be remembered");
+        }
+        if let Err(error) = self.store.close().await {
+            tracing::error!(%error, "the store did not close as it should");
+        }
+        self.stopped.cancel();
+    }
+
+    fn open(&self) -> Result<(), Error> {
+        if self.stopping.is_cancelled() || self.findings.has_ended() { Err(Error::Closing) } else { Ok(()) }
+    }
+
+    fn now(&self) -> Now {
         self.clock.now()
     }
 
-    /// Accepts new jobs, all in one commit.
-    pub async fn push(&self, jobs: Vec<NewJob>) -> Result<Vec<Pushed>, Error> {
-        Ok(self.store.push(jobs, self.now()).await?)
+    fn takers(&self) -> MutexGuard<'_, Takers> {
+        self.takers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands out jobs, or waits for the first.
-    pub async fn lease(&self, wish: Wish) -> Result<Vec<Leased>, Error> {
-        let Wish { from, worker, limit, wait: _, lease_for } = wish;
-        let claim = Claim { from, limit, worker, lease_for, seed: LeaseSeed(0) };
-        Ok(self.store.claim(claim, self.now()).await?.jobs)
+    /// Something is about to change.
+    fn changing(&self) {
+        self.changed.store(true, Ordering::Relaxed);
     }
 
-    /// Ends runs, all in one commit.
-    pub async fn finish(&self, ends: Vec<End>) -> Result<Vec<Result<Settled, Stale>>, Error> {
-        let ends = ends
-            .into_iter()
-            .map(|End { id, lease, ending }| Finish { id, lease, ending, jitter: Jitter::ZERO })
-            .collect();
-        Ok(self.store.finish(ends, self.now()).await?)
+    /// Whether anything may have changed since this was last asked.
+    fn changed(&self) -> bool {
+        self.changed.swap(false, Ordering::Relaxed)
     }
 
-    /// Ends runs and hands out the next jobs, in one round trip.
-    pub async fn finish_and_lease(
-        &self,
-        ends: Vec<End>,
-        wish: Wish,
-    ) -> Result<(Vec<Result<Settled, Stale>>, Vec<Leased>), Error> {
-        let settled = self.finish(ends).await?;
-        Ok((settled, self.lease(wish).await?))
+    /// Does something that outlives the call it came from; stopping waits for it.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn_on(task, &self.runtime);
     }
+}
 
-    /// Extends a lease to `for_` from now.
-    pub async fn extend(&self, id: JobRef, lease: Lease, for_: Span) -> Result<Result<Timestamp, Stale>, Error> {
-        Ok(self.store.extend(id, lease, for_, self.now()).await?)
-    }
-
-    /// Calls off a job that waits.
-    pub async fn cancel(&self, what: Cancel, by: &str) -> Result<Cancelled, Error> {
-        Ok(self.store.cancel(what, by.to_owned(), self.now()).await?)
-    }
-
-    /// Deletes a dead job.
-    pub async fn discard(&self, id: JobRef, by: &str) -> Result<Discarded, Error> {
-        Ok(self.store.discard(id, by.to_owned(), self.now()).await?)
-    }
-
-    /// Makes a dead job wait again, or a waiting one due now.
-    pub async fn revive(&self, id: JobRef) -> Result<Revived, Error> {
-        Ok(self.store.revive(id, self.now()).await?)
-    }
-
-    /// One job, wherever it stands.
-    pub async fn get(&self, id: JobRef) -> Result<Option<Found>, Error> {
-        Ok(self.store.get(id, self.now()).await?)
-    }
-
-    /// Jobs that fit.
-    pub async fn search(&self, search: Search) -> Result<Page, Error> {
-        Ok(self.store.search(search, self.now()).await?)
-    }
-
-    /// How every queue stands.
-    pub async fn queues(&self) -> Result<Vec<QueueState>, Error> {
-        Ok(self.store.queues(self.now()).await?)
-    }
-
-    /// Holds a queue; without `for_` until somebody resumes it.
-    pub async fn pause(
-        &self,
-        queue: QueueName,
-        by: String,
-        reason: String,
-        for_: Option<Span>,
-    ) -> Result<Pause, Error> {
-        let now = self.now();
-        let until = for_.map(|span| job::Moment::after(now, span));
-        let pause = Pause { by, reason, since: now.wall, until };
-        self.store.pause(queue, pause.clone(), now).await?;
-        Ok(pause)
-    }
-
-    /// Lets a queue go on, and answers the pause that was there.
-    pub async fn resume(&self, queue: QueueName) -> Result<Option<Pause>, Error> {
-        Ok(self.store.resume(queue, self.now()).await?)
-    }
-
-    /// The ledger, as it was counted along.
-    pub async fn ledger(&self) -> Result<Ledger, Error> {
-        Ok(self.store.ledger().await?)
-    }
-
-    /// Counts again what the ledger says.
-    pub async fn recount(&self) -> Result<Recount, Error> {
-        Ok(self.store.recount().await?)
-    }
-
-    /// Who the store is.
-    pub fn identity(&self) -> Identity {
-        self.store.identity()
-    }
-
-    /// How the store is.
-    pub fn health(&self) -> Health {
-        self.store.health()
-    }
-
-    /// What is not as it should be, in sentences.
-    pub fn findings(&self) -> Vec<String> {
-        Vec::new()
-    }
+/// What a panic said.
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it said nothing")
 }
