@@ -1,1 +1,327 @@
-//! faults
+//! What can go wrong between a caller and a store, on purpose.
+//!
+//! A [`Faulty`] store passes every call on to the store within, but for what
+//! its [`Fault`] does first or afterwards. The laws run through these, and so
+//! do the tests of whoever calls a store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use job::time::Remembered;
+use job::{Answer, JobId, JobRef, Lease, Ledger, NewJob, Now, Pause, QueueName, Span, Timestamp};
+
+use crate::Store;
+use crate::bell::Bell;
+use crate::error::Error;
+use crate::jobs::{
+    Advanced, AskId, Cancel, Cancelled, Claim, Claimed, Discarded, Finish, Found, From, Jobs, Page, Pushed, Question,
+    QueueState, Recount, Revived, Search, Settled, Stale,
+};
+use crate::records::{Health, Identity, Records};
+use crate::reply::Reply;
+
+/// Something that goes wrong.
+pub trait Fault: Send + Sync + 'static {
+    /// What is answered instead of making the call, if anything.
+    fn instead(&self, verb: Verb) -> Option<Error>;
+
+    /// What is answered after the call was made, instead of its answer.
+    fn afterwards(&self, verb: Verb) -> Option<Error>;
+
+    /// What is said of the health, if it is not the store's.
+    fn health(&self) -> Option<Health> {
+        None
+    }
+}
+
+/// A call, as far as a fault is concerned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verb {
+    /// [`Jobs::push`].
+    Push {
+        /// Whether each of the jobs has a client id.
+        named: bool,
+    },
+    /// [`Jobs::claim`].
+    Claim,
+    /// [`Jobs::extend`].
+    Extend,
+    /// [`Jobs::finish`].
+    Finish,
+    /// [`Jobs::cancel`].
+    Cancel {
+        /// Whether by a key.
+        by_key: bool,
+    },
+    /// [`Jobs::discard`].
+    Discard,
+    /// [`Jobs::revive`].
+    Revive,
+    /// [`Jobs::ask`].
+    Ask,
+    /// [`Jobs::answer`].
+    Answer,
+    /// [`Jobs::advance`].
+    Advance,
+    /// [`Jobs::retain`].
+    Retain,
+    /// A call that changes nothing.
+    Look,
+    /// [`Records::pause`].
+    Pause,
+    /// [`Records::resume`].
+    Resume,
+    /// [`Records::remember`].
+    Remember,
+    /// [`Records::close`].
+    Close,
+}
+
+impl Verb {
+    /// Whether a caller that lost the answer may make the call again, and can
+    /// tell then what came of the first. Others look around, or wait: for a
+    /// lease to run out, or a question to be closed.
+    pub fn may_be_repeated(self) -> bool {
+        match self {
+            Self::Push { named } => named,
+            Self::Cancel { by_key } => !by_key,
+            Self::Extend | Self::Finish | Self::Discard | Self::Revive => true,
+            Self::Look | Self::Pause | Self::Remember => true,
+            Self::Claim | Self::Ask | Self::Answer | Self::Advance | Self::Retain => false,
+            Self::Resume | Self::Close => false,
+        }
+    }
+}
+
+/// A store with a fault.
+#[derive(Debug)]
+pub struct Faulty<F, S: ?Sized = dyn Store> {
+    /// What goes wrong.
+    pub fault: F,
+    store: Arc<S>,
+}
+
+impl<F: Fault, S: Store + ?Sized> Faulty<F, S> {
+    /// Puts a fault around a store.
+    pub fn new(fault: F, store: Arc<S>) -> Self {
+        Self { fault, store }
+    }
+
+    fn call<T>(&self, verb: Verb, call: impl FnOnce(&S) -> Reply<T>) -> Reply<T> {
+        if let Some(error) = self.fault.instead(verb) {
+            return Reply::here(Err(error));
+        }
+        // The call is under way even if its answer is dropped here.
+        let reply = call(&self.store);
+        match self.fault.afterwards(verb) {
+            Some(error) => Reply::here(Err(error)),
+            None => reply,
+        }
+    }
+}
+
+/// Counts calls, and picks every so many of them.
+#[derive(Debug)]
+struct Every {
+    nth: u64,
+    count: AtomicU64,
+}
+
+impl Every {
+    fn new(nth: u64) -> Self {
+        Self { nth, count: AtomicU64::new(0) }
+    }
+
+    fn next(&self) -> bool {
+        self.nth > 0 && (self.count.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(self.nth)
+    }
+}
+
+/// Every so many calls are answered [`Error::Busy`], and not made.
+#[derive(Debug)]
+pub struct Busy(Every);
+
+impl Busy {
+    /// Every `nth` call is refused; with 0 none is.
+    pub fn every(nth: u64) -> Self {
+        Self(Every::new(nth))
+    }
+}
+
+impl Fault for Busy {
+    fn instead(&self, _verb: Verb) -> Option<Error> {
+        self.0.next().then(|| Error::Busy("it was told to be".to_owned()))
+    }
+
+    fn afterwards(&self, _verb: Verb) -> Option<Error> {
+        None
+    }
+}
+
+/// Every so many calls are made, and answered [`Error::Lost`].
+#[derive(Debug)]
+pub struct LostAnswer {
+    every: Every,
+    of_all: bool,
+}
+
+impl LostAnswer {
+    /// The answer of every `nth` call is lost.
+    pub fn every(nth: u64) -> Self {
+        Self { every: Every::new(nth), of_all: true }
+    }
+
+    /// The answer of every `nth` call that may be repeated is lost.
+    pub fn every_repeatable(nth: u64) -> Self {
+        Self { every: Every::new(nth), of_all: false }
+    }
+}
+
+impl Fault for LostAnswer {
+    fn instead(&self, _verb: Verb) -> Option<Error> {
+        None
+    }
+
+    fn afterwards(&self, verb: Verb) -> Option<Error> {
+        let lost = (self.of_all || verb.may_be_repeated()) && self.every.next();
+        lost.then(|| Error::Lost("the answer was dropped on purpose".to_owned()))
+    }
+}
+
+/// Pushes are refused as [`Error::Full`] while it is switched on, and every so
+/// many of them also while it is not.
+#[derive(Debug)]
+pub struct FullDisk {
+    full: AtomicBool,
+    every: Every,
+}
+
+impl FullDisk {
+    /// Switched off; every `nth` push is refused; with 0 none is.
+    pub fn every(nth: u64) -> Self {
+        Self { full: AtomicBool::new(false), every: Every::new(nth) }
+    }
+
+    /// Switches it on or off.
+    pub fn set(&self, full: bool) {
+        self.full.store(full, Ordering::SeqCst);
+    }
+}
+
+impl Fault for FullDisk {
+    fn instead(&self, verb: Verb) -> Option<Error> {
+        let full = matches!(verb, Verb::Push { .. }) && (self.full.load(Ordering::SeqCst) || self.every.next());
+        full.then(|| Error::Full("it was told to be".to_owned()))
+    }
+
+    fn afterwards(&self, _verb: Verb) -> Option<Error> {
+        None
+    }
+
+    fn health(&self) -> Option<Health> {
+        self.full.load(Ordering::SeqCst).then_some(Health::Full { free: 0, floor: 1 })
+    }
+}
+
+impl<F: Fault, S: Store + ?Sized> Jobs for Faulty<F, S> {
+    fn bell(&self) -> Arc<Bell> {
+        self.store.bell()
+    }
+
+    fn push(&self, jobs: Vec<NewJob>, now: Now) -> Reply<Vec<Pushed>> {
+        let named = jobs.iter().all(|job| job.client_id.is_some());
+        self.call(Verb::Push { named }, |store| store.push(jobs, now))
+    }
+
+    fn claim(&self, claim: Claim, now: Now) -> Reply<Claimed> {
+        self.call(Verb::Claim, |store| store.claim(claim, now))
+    }
+
+    fn extend(&self, id: JobRef, lease: Lease, for_: Span, now: Now) -> Reply<Result<Timestamp, Stale>> {
+        self.call(Verb::Extend, |store| store.extend(id, lease, for_, now))
+    }
+
+    fn finish(&self, ends: Vec<Finish>, now: Now) -> Reply<Vec<Result<Settled, Stale>>> {
+        self.call(Verb::Finish, |store| store.finish(ends, now))
+    }
+
+    fn cancel(&self, what: Cancel, by: String, now: Now) -> Reply<Cancelled> {
+        let by_key = matches!(what, Cancel::Key(..));
+        self.call(Verb::Cancel { by_key }, |store| store.cancel(what, by, now))
+    }
+
+    fn discard(&self, id: JobRef, by: String, now: Now) -> Reply<Discarded> {
+        self.call(Verb::Discard, |store| store.discard(id, by, now))
+    }
+
+    fn revive(&self, id: JobRef, now: Now) -> Reply<Revived> {
+        self.call(Verb::Revive, |store| store.revive(id, now))
+    }
+
+    fn ask(&self, from: From, limit: usize, give_up: Span, now: Now) -> Reply<Vec<Question>> {
+        self.call(Verb::Ask, |store| store.ask(from, limit, give_up, now))
+    }
+
+    fn answer(&self, id: JobId, ask: AskId, answer: Answer, now: Now) -> Reply<Result<(), Stale>> {
+        self.call(Verb::Answer, |store| store.answer(id, ask, answer, now))
+    }
+
+    fn advance(&self, limit: usize, now: Now) -> Reply<Advanced> {
+        self.call(Verb::Advance, |store| store.advance(limit, now))
+    }
+
+    fn retain(&self, limit: usize, now: Now) -> Reply<usize> {
+        self.call(Verb::Retain, |store| store.retain(limit, now))
+    }
+
+    fn get(&self, id: JobRef, now: Now) -> Reply<Option<Found>> {
+        self.call(Verb::Look, |store| store.get(id, now))
+    }
+
+    fn search(&self, search: Search, now: Now) -> Reply<Page> {
+        self.call(Verb::Look, |store| store.search(search, now))
+    }
+
+    fn queues(&self, now: Now) -> Reply<Vec<QueueState>> {
+        self.call(Verb::Look, |store| store.queues(now))
+    }
+
+    fn ledger(&self) -> Reply<Ledger> {
+        self.call(Verb::Look, |store| store.ledger())
+    }
+
+    fn recount(&self) -> Reply<Recount> {
+        self.call(Verb::Look, |store| store.recount())
+    }
+}
+
+impl<F: Fault, S: Store + ?Sized> Records for Faulty<F, S> {
+    fn identity(&self) -> Identity {
+        self.store.identity()
+    }
+
+    fn health(&self) -> Health {
+        self.fault.health().unwrap_or_else(|| self.store.health())
+    }
+
+    fn pause(&self, queue: QueueName, pause: Pause, now: Now) -> Reply<()> {
+        self.call(Verb::Pause, |store| store.pause(queue, pause, now))
+    }
+
+    fn resume(&self, queue: QueueName, now: Now) -> Reply<Option<Pause>> {
+        self.call(Verb::Resume, |store| store.resume(queue, now))
+    }
+
+    fn pauses(&self) -> Reply<BTreeMap<QueueName, Pause>> {
+        self.call(Verb::Look, |store| store.pauses())
+    }
+
+    fn remember(&self, clocks: Remembered) -> Reply<()> {
+        self.call(Verb::Remember, |store| store.remember(clocks))
+    }
+
+    fn close(&self) -> Reply<()> {
+        self.call(Verb::Close, |store| store.close())
+    }
+}

@@ -1,9 +1,9 @@
 //! The reference: a store that keeps everything in memory, and nothing longer.
 //!
 //! It is written to be read. What a verb promises is what is written here, in
-//! the fewest words: every question is answered by looking through all jobs,
-//! nothing is indexed, nothing is counted along but the ledger. Tests compare
-//! the other stores to it. It serves tests, and never an application.
+//! the fewest words: nearly every question is answered by looking through all
+//! jobs, and nothing is counted along but the ledger. Tests compare the other
+//! stores to it. It serves tests, and never an application.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};

@@ -1,6 +1,7 @@
 //! What only looks.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use job::{Job, JobRef, Now, Phase, QueueName, State, Timestamp};
 
@@ -41,33 +42,44 @@ impl Tables {
     }
 
     pub(super) fn queues(&self, now: Now) -> Vec<QueueState> {
-        let mut names: Vec<_> = self.queues.iter().chain(self.pauses.keys()).collect();
-        names.sort_unstable();
-        names.dedup();
-        names.into_iter().map(|name| self.queue(name, now)).collect()
-    }
-
-    fn queue(&self, name: &QueueName, now: Now) -> QueueState {
-        let (mut scheduled, mut ready, mut running, mut retrying, mut dead) = (0, 0, 0, 0, 0);
-        let mut oldest_due: Option<Timestamp> = None;
-        for job in self.jobs.values().filter(|job| job.spec.queue == *name) {
-            match self.phase(job, now) {
-                Phase::Scheduled => scheduled += 1,
-                Phase::Checking | Phase::Ready => {
-                    ready += 1;
-                    if let State::Waiting { due, .. } = job.state {
-                        oldest_due = Some(oldest_due.map_or(due.wall, |oldest| oldest.min(due.wall)));
-                    }
-                }
-                Phase::Running => running += 1,
-                Phase::Retrying => retrying += 1,
-                Phase::Dead => dead += 1,
-                Phase::Ended => {}
+        let mut states: BTreeMap<_, _> =
+            self.queues.iter().chain(self.pauses.keys()).map(|name| (name, self.empty(name))).collect();
+        for job in self.jobs.values() {
+            if let Some(state) = states.get_mut(&job.spec.queue) {
+                self.count(job, state, now);
             }
         }
-        let oldest_due = oldest_due.map(|due| Timestamp(due.0 - due.0.rem_euclid(1_000_000)));
-        let pause = self.pauses.get(name).cloned();
-        QueueState { name: name.clone(), scheduled, ready, running, retrying, dead, oldest_due, pause }
+        states.into_values().collect()
+    }
+
+    fn empty(&self, name: &QueueName) -> QueueState {
+        QueueState {
+            name: name.clone(),
+            scheduled: 0,
+            ready: 0,
+            running: 0,
+            retrying: 0,
+            dead: 0,
+            oldest_due: None,
+            pause: self.pauses.get(name).cloned(),
+        }
+    }
+
+    fn count(&self, job: &Job, state: &mut QueueState, now: Now) {
+        match self.phase(job, now) {
+            Phase::Scheduled => state.scheduled += 1,
+            Phase::Checking | Phase::Ready => {
+                state.ready += 1;
+                if let State::Waiting { due, .. } = job.state {
+                    let due = Timestamp(due.wall.0 - due.wall.0.rem_euclid(1_000_000));
+                    state.oldest_due = Some(state.oldest_due.map_or(due, |oldest| oldest.min(due)));
+                }
+            }
+            Phase::Running => state.running += 1,
+            Phase::Retrying => state.retrying += 1,
+            Phase::Dead => state.dead += 1,
+            Phase::Ended => {}
+        }
     }
 
     pub(super) fn recount(&self) -> Recount {

@@ -85,6 +85,7 @@ impl Tables {
         });
         let old: Vec<_> = old.map(|job| job.id).take(limit).collect();
         old.iter().for_each(|id| _ = self.jobs.remove(id));
+        self.named.retain(|_, id| self.jobs.contains_key(id));
         old.len()
     }
 }

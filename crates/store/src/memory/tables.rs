@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use job::ledger::Slot;
 use job::time::Remembered;
-use job::{Job, JobId, JobRef, Key, Ledger, Moment, Now, Pause, QueueName, Rules, State, Step};
+use job::{ClientId, Job, JobId, JobRef, Key, Ledger, Moment, Now, Pause, QueueName, Rules, State, Step};
 
 use crate::bell::Rung;
 use crate::error::Error;
@@ -16,6 +16,8 @@ pub(super) struct Tables {
     pub(super) rules: Rules,
     /// Every job that is kept, wherever it stands.
     pub(super) jobs: BTreeMap<JobId, Job>,
+    /// The jobs to which a client id was given, by it.
+    pub(super) named: BTreeMap<ClientId, JobId>,
     /// The last id that was given.
     pub(super) last_id: u64,
     /// Every queue that a job was ever pushed to.
@@ -71,7 +73,7 @@ impl Tables {
     pub(super) fn find(&self, id: &JobRef) -> Option<&Job> {
         match id {
             JobRef::Id(id) => self.jobs.get(id),
-            JobRef::Client(id) => self.jobs.values().find(|job| job.client_id.as_ref() == Some(id)),
+            JobRef::Client(name) => self.jobs.get(self.named.get(name)?),
         }
     }
 

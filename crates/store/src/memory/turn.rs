@@ -33,6 +33,7 @@ impl Tables {
         }
         self.last_id = id.0;
         self.queues.insert(new.spec.queue.clone());
+        self.named.extend(new.client_id.clone().map(|name| (name, id)));
         self.keep(Job::new(id, new, now), now);
         Pushed::New { id, replaced: holder }
     }
