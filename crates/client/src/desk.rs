@@ -120,7 +120,7 @@ impl Desk {
         failed.map_or(Ok(()), |why| {
             Err(problem(
                 "inline-run-failed",
-                500,
+                422,
                 format!("the job {id} ({}) failed: {why}", leased.kind),
                 "The handler ran in this process, as the inline mode does it.",
                 "mend the handler, or use the recorded mode if this test is not about it",

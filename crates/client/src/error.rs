@@ -35,6 +35,12 @@ pub enum Error {
         /// What to do.
         hint: String,
     },
+    /// The application's own database did not take, or give, an intent of the
+    /// outbox.
+    Outbox {
+        /// What it said.
+        why: String,
+    },
 }
 
 impl Error {
@@ -49,6 +55,7 @@ impl Error {
             Self::Unreachable { url, why } => format!("cannot reach the server at {url}: {why}"),
             Self::Unknown { url, why } => format!("the server at {url} gave no answer: {why}"),
             Self::Config { what, .. } => what.clone(),
+            Self::Outbox { why } => format!("the outbox cannot be used: {why}"),
         }
     }
 
@@ -59,6 +66,7 @@ impl Error {
             Self::Unreachable { .. } => "The request was not sent. No jobs were changed.".to_owned(),
             Self::Unknown { .. } => "The request was sent; it may have happened.".to_owned(),
             Self::Config { .. } => "Nothing was sent. No jobs were changed.".to_owned(),
+            Self::Outbox { .. } => "What is in it stays there; an intent that was to be written is not.".to_owned(),
         }
     }
 
@@ -71,6 +79,9 @@ impl Error {
                 "a push with an id, and every call that shows a lease, can be repeated safely".to_owned()
             }
             Self::Config { hint, .. } => hint.clone(),
+            Self::Outbox { .. } => {
+                "roll the transaction back and try again; `outbox::create_table` creates the tables".to_owned()
+            }
         }
     }
 
@@ -78,7 +89,7 @@ impl Error {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Problem(problem) => Some(problem.status),
-            Self::Unreachable { .. } | Self::Unknown { .. } | Self::Config { .. } => None,
+            Self::Unreachable { .. } | Self::Unknown { .. } | Self::Config { .. } | Self::Outbox { .. } => None,
         }
     }
 
@@ -87,7 +98,7 @@ impl Error {
         match self {
             Self::Problem(problem) => matches!(problem.status, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 507),
             Self::Unreachable { .. } | Self::Unknown { .. } => true,
-            Self::Config { .. } => false,
+            Self::Config { .. } | Self::Outbox { .. } => false,
         }
     }
 

@@ -8,6 +8,7 @@ mod error;
 mod handler;
 mod id;
 mod kind;
+pub mod outbox;
 mod push;
 mod recorded;
 mod run;
@@ -18,7 +19,8 @@ pub use api::Api;
 pub use error::Error;
 pub use handler::{Ctx, Failure, Handler, Handlers, IntoEnding};
 pub use job::{
-    AppName, Ending, Guard, JobError, Key, KindName, OnConflict, Outcome, Phase, Policy, QueueName, Span, Timestamp,
+    Again, AppName, Attempt, Cause, Ending, Guard, Happened, JobError, Key, KindName, OnConflict, Outcome, Phase,
+    Policy, QueueName, Span, Timestamp,
 };
 pub use kind::JobKind;
 pub use push::{Became, Push, Pushed};

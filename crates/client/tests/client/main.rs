@@ -1,0 +1,8 @@
+//! The client against what it talks to: a real server on a free port, the
+//! application's SQLite file, and this process.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod modes;
+mod outbox;
+mod support;

@@ -1,0 +1,1 @@
+//! The outbox: intents beside the application's data.
