@@ -1,0 +1,406 @@
+//! How the server says no: every problem document, worded in one place.
+//!
+//! The title says what happened, the detail what it means (what changed and
+//! what did not), the hint what to do. The word in the type never changes:
+//! scripts may compare it. A problem never repeats a token or a payload.
+
+use std::fmt;
+
+use axum::response::{IntoResponse, Response};
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, StatusCode};
+use job::{AppName, Key, Outcome, Phase, QueueName};
+use queue::Stale;
+use wire::v1;
+
+const NOTHING: &str = "Nothing was changed.";
+
+/// Why a request was not done.
+#[derive(Debug)]
+pub(crate) struct Problem(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    status: StatusCode,
+    word: &'static str,
+    title: String,
+    detail: String,
+    hint: String,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    fn new(
+        status: StatusCode,
+        word: &'static str,
+        title: impl Into<String>,
+        detail: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        let (title, detail, hint) = (title.into(), detail.into(), hint.into());
+        Self(Box::new(Inner { status, word, title, detail, hint, header: None }))
+    }
+
+    fn with(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.0.header = Some((name, HeaderValue::from_static(value)));
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Inner { status, word, title, detail, hint, header } = *self.0;
+        let type_ = format!("{}{word}", v1::Problem::TYPE_PREFIX);
+        let document = v1::Problem { type_, title, status: status.as_u16(), detail, hint };
+        let body = serde_json::to_vec(&document).expect("a problem is JSON");
+        let mut response = (status, [(CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if let Some((name, value)) = header {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+/// The request cannot be let in.
+impl Problem {
+    pub(crate) fn no_token() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "no token came with the request",
+            "It was not looked at, and nothing was changed.",
+            "send the header `Authorization: Bearer TOKEN` with the text in the server's token file",
+        )
+        .with(WWW_AUTHENTICATE, "Bearer")
+    }
+
+    pub(crate) fn wrong_token() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "the token is not this server's",
+            "The request was not looked at, and nothing was changed.",
+            "send the text in the server's token file; each server has its own",
+        )
+        .with(WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")
+    }
+
+    pub(crate) fn other_app(named: &str, ours: &AppName) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "other-app",
+            format!("the request is for the app `{named}`, and this server belongs to `{ours}`"),
+            "It was not looked at, and nothing was changed. Two apps never share a queue by accident.",
+            format!("send it to the server of `{named}`, or set the app's name to `{ours}`"),
+        )
+    }
+
+    pub(crate) fn wrong_host(named: &str) -> Self {
+        Self::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "wrong-host",
+            format!("{named:?} is not a name of this server"),
+            "The request was not looked at, and nothing was changed. A web page elsewhere could otherwise reach this \
+             server through a name that it controls.",
+            "call it `127.0.0.1` or `localhost`, or add the name to the server's `allowed_hosts`",
+        )
+    }
+
+    pub(crate) fn wrong_origin(named: &str) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "wrong-origin",
+            format!("the request comes from a page of {named:?}"),
+            "It was not looked at, and nothing was changed. Pages of other sites may not use this server.",
+            "add the page's host to the server's `allowed_hosts` if it is yours",
+        )
+    }
+}
+
+/// The request cannot be understood.
+impl Problem {
+    pub(crate) fn no_such_address() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "no-such-address",
+            "there is nothing at this address",
+            NOTHING,
+            "look at the path; the API lies under `/v1`, and a `/` in an id, queue or key is written `%2F`",
+        )
+    }
+
+    pub(crate) fn wrong_method(method: &http::Method) -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "wrong-method",
+            format!("{method} cannot be done to this address"),
+            NOTHING,
+            "use one of the methods that the header `Allow` of this answer names",
+        )
+    }
+
+    pub(crate) fn bad_path(why: impl fmt::Display) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "bad-path",
+            format!("the path cannot be read: {why}"),
+            NOTHING,
+            "write what is not a letter or a digit as UTF-8 with percent signs: `ü` is `%C3%BC`",
+        )
+    }
+
+    pub(crate) fn bad_query(why: impl fmt::Display) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "bad-query",
+            format!("the query cannot be read: {why}"),
+            NOTHING,
+            "give `state`, `outcome`, `queue`, `kind`, `key`, `after` or `limit`, each once",
+        )
+    }
+
+    pub(crate) fn not_json(found: Option<&str>) -> Self {
+        let title = match found {
+            Some(found) => format!("the body is said to be {found:?}, not JSON"),
+            None => "the body is not said to be JSON".to_owned(),
+        };
+        let hint = "add the header `Content-Type: application/json` (curl: `-H 'Content-Type: application/json'`)";
+        let detail = "It was not read, and nothing was changed.";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", title, detail, hint)
+    }
+
+    pub(crate) fn bad_json(field: Option<&str>, why: impl fmt::Display) -> Self {
+        let title = match field {
+            Some(field) => format!("the body cannot be read: `{field}`: {why}"),
+            None => format!("the body cannot be read: {why}"),
+        };
+        let hint = "send the JSON that this address takes; `docs/http-api.md` shows it field by field";
+        Self::new(StatusCode::BAD_REQUEST, "bad-json", title, NOTHING, hint)
+    }
+
+    pub(crate) fn too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            format!("the body has more than {limit} bytes"),
+            "It was not read to its end, and nothing was changed.",
+            "send fewer jobs at once; store large data elsewhere and push a reference to it",
+        )
+        .with(CONNECTION, "close")
+    }
+
+    pub(crate) fn too_slow(limit: std::time::Duration) -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "too-slow",
+            format!("the body did not arrive within {limit:?}"),
+            NOTHING,
+            "send it again, or less at once",
+        )
+        .with(CONNECTION, "close")
+    }
+
+    pub(crate) fn broken_body() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "broken-body",
+            "the body ended before it was whole",
+            NOTHING,
+            "send it again",
+        )
+        .with(CONNECTION, "close")
+    }
+
+    pub(crate) fn refused(field: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "refused",
+            format!("`{field}`: {why}"),
+            NOTHING,
+            format!("correct `{field}` and send it again"),
+        )
+    }
+}
+
+impl From<v1::Refused> for Problem {
+    fn from(refused: v1::Refused) -> Self {
+        Self::refused(refused.field, refused.why)
+    }
+}
+
+/// The job, or the queue, is not as the request would have it.
+impl Problem {
+    pub(crate) fn no_such_job(id: &impl fmt::Display) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "no-such-job",
+            format!("there is no job `{id}`"),
+            "It was never pushed, or it ended so long ago that it is not kept any more. Nothing was changed.",
+            "`GET /v1/jobs` lists the jobs that are kept",
+        )
+    }
+
+    pub(crate) fn no_such_key(queue: &QueueName, key: &Key) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "no-such-key",
+            format!("no job with the key `{key}` waits in the queue `{queue}`"),
+            "There is nothing to call off. Nothing was changed.",
+            "look with `GET /v1/jobs?queue=…&key=…` what became of the jobs that had it",
+        )
+    }
+
+    pub(crate) fn push_rejected(holder: &impl fmt::Display) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "key-held",
+            rejected(holder),
+            "`on_conflict` is `reject`, so the new job was not pushed. Nothing was changed.",
+            "cancel that job first, or push with `keep` or `replace`",
+        )
+    }
+
+    pub(crate) fn retry_meets_key(id: &impl fmt::Display, holder: &impl fmt::Display) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "key-held",
+            format!("the job `{id}` cannot be tried again: the waiting job `{holder}` holds its key"),
+            NOTHING,
+            "cancel the one that waits, or leave the old one as it is",
+        )
+    }
+
+    pub(crate) fn running(id: &impl fmt::Display) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "running",
+            format!("the job `{id}` is running"),
+            "What runs is not stopped. Nothing was changed.",
+            "wait for the end of the run; if it fails and waits again, the job can still be called off",
+        )
+    }
+
+    pub(crate) fn ended(id: &impl fmt::Display, outcome: Outcome) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "ended",
+            format!("the job `{id}` has ended as {}", outcome.as_str()),
+            "An end is final. Nothing was changed.",
+            "push a new job if the work is still wanted",
+        )
+    }
+
+    pub(crate) fn cannot_retry(id: &impl fmt::Display, phase: Phase) -> Self {
+        if phase == Phase::Running {
+            return Self::running(id);
+        }
+        Self::new(
+            StatusCode::CONFLICT,
+            "ended",
+            format!("the job `{id}` has {}, and cannot be tried again", phase.as_str()),
+            "An end is final. Nothing was changed.",
+            "push a new job if the work is still wanted",
+        )
+    }
+
+    pub(crate) fn came_back(id: &impl fmt::Display, phase: Phase) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "came-back",
+            format!("the job `{id}` was dead and is {} again", phase.as_str()),
+            "Somebody revived it in this moment. Nothing was changed by this request.",
+            "send it again if the job is still to be deleted",
+        )
+    }
+
+    pub(crate) fn stale(id: &impl fmt::Display, stale: Stale) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "stale-lease",
+            why_stale(id, stale),
+            "The run that this lease stood for is over: the lease ran out, or the run was ended before. Nothing was \
+             changed.",
+            "drop this run's result; extend the lease of work that takes long",
+        )
+    }
+}
+
+/// Why a push was refused, in one sentence.
+pub(crate) fn rejected(holder: &impl fmt::Display) -> String {
+    format!("the waiting job `{holder}` holds the key")
+}
+
+/// Why the end of a run changed nothing, in one sentence.
+pub(crate) fn why_stale(id: &impl fmt::Display, stale: Stale) -> String {
+    match stale {
+        Stale::Unknown => format!("there is no job `{id}`"),
+        Stale::NotRunning => format!("the job `{id}` is not running"),
+        Stale::Other => format!("the job `{id}` runs under another lease"),
+    }
+}
+
+/// The server cannot do it now.
+impl Problem {
+    pub(crate) fn too_many_waiting(limit: usize) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too-many-waiting",
+            format!("{limit} requests wait for jobs already, and no more may"),
+            "No job was handed out. Ends that came with the request were applied.",
+            "ask without `wait`, use fewer connections with a larger `limit`, or try again in a second",
+        )
+        .with(RETRY_AFTER, "1")
+    }
+
+    pub(crate) fn broken() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "broken",
+            "the server met a defect of its own",
+            "It is unknown whether the change was made. The server goes on serving.",
+            "look at the server's log, and report it; repeat a push only with the same `id`",
+        )
+    }
+}
+
+impl From<queue::Error> for Problem {
+    fn from(error: queue::Error) -> Self {
+        let title = error.to_string();
+        match error {
+            queue::Error::Busy(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", title, NOTHING, "send it again in a second")
+                    .with(RETRY_AFTER, "1")
+            }
+            queue::Error::Full(_) => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "full",
+                title,
+                "No job was pushed. What is there is still handed out, ended and called off.",
+                "make room on the file system that the store is on, then push again",
+            ),
+            queue::Error::Lost(_) => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "unknown",
+                title,
+                "It may have happened, and it may not have.",
+                "a push with an `id`, and whatever shows a lease, can be sent again safely; otherwise look with \
+                 `GET /v1/jobs` first",
+            ),
+            queue::Error::Damaged(_) => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "damaged",
+                title,
+                "The server does not serve from it until a person has looked.",
+                "look at the server's log, and at `GET /v1/status`",
+            ),
+            queue::Error::Closing => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "stopping",
+                title,
+                NOTHING,
+                "send it again when the server is back",
+            )
+            .with(RETRY_AFTER, "1"),
+        }
+    }
+}
