@@ -118,6 +118,12 @@ impl History {
     /// The most attempts that are kept of one job.
     pub const MAX: usize = 20;
 
+    /// A history as it was kept elsewhere: what [`History::attempts`] and
+    /// [`History::dropped`] said.
+    pub fn restore(attempts: Vec<Attempt>, dropped: u32) -> Self {
+        Self { attempts, dropped }
+    }
+
     /// Adds the newest. Questions that failed one after the other count as one
     /// entry. Beyond [`History::MAX`] the second oldest goes.
     pub fn add(&mut self, attempt: Attempt) {
