@@ -1,2 +1,85 @@
-//! aloud
-fn main() {}
+//! aloud: background jobs that fail out loud.
+//!
+//! This binary only wires: [`args`] is what was typed, [`settings`] what it
+//! means, and each command stands in the file named like it. How the process
+//! ends is decided here, once.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use args::{Args, Command};
+use exit::Exit;
+use report::Report;
+use settings::Found;
+use settings::env::Env;
+
+mod age;
+mod args;
+#[cfg(test)]
+mod docs;
+mod exit;
+mod init;
+mod job;
+mod jobs;
+mod log;
+mod push;
+mod queues;
+mod remote;
+mod report;
+mod settings;
+mod status;
+mod table;
+
+fn main() -> ExitCode {
+    log::report_panics();
+    let exit = std::panic::catch_unwind(|| match Args::try_parse() {
+        Ok(args) => run(args).unwrap_or_else(|report| tell(&report)),
+        Err(error) => told_by_clap(&error),
+    });
+    exit.unwrap_or(Exit::Defect).into()
+}
+
+fn run(args: Args) -> Result<Exit, Report> {
+    let env = Env::of_this_process();
+    let serves = matches!(args.command, Command::Server(_) | Command::Up);
+    log::start(args.common.log.as_deref().or(env.text("ALOUD_LOG")), if serves { "info" } else { "warn" })?;
+    let here = std::env::current_dir().map_err(|error| {
+        Report::config(
+            format!("cannot tell which folder this is run in: {error}"),
+            "It was removed, or may not be entered. Nothing was started, and nothing was sent.",
+            "change to another folder",
+        )
+    })?;
+    let named = args.common.config.as_deref();
+    let found = || Found::look(named, &here, &env);
+    match args.command {
+        Command::Init(args) => init::run(&args, named, &here),
+        Command::Push(args) => push::run(*args, found()?),
+        Command::Jobs(args) => jobs::run(args, found()?),
+        Command::Job(args) => job::run(args, found()?),
+        Command::Queues(args) => queues::run(args, found()?),
+        Command::Status(args) => status::run(args, found()?),
+        Command::Up | Command::Server(_) => Ok(Exit::Ok),
+    }
+}
+
+/// Says what did not work. A reader that has gone is not told, and is no error.
+fn tell(report: &Report) -> Exit {
+    if report.is_unread() {
+        return Exit::Ok;
+    }
+    // If even stderr is gone, the exit code still says it.
+    drop(writeln!(io::stderr(), "{report}"));
+    report.exit
+}
+
+fn told_by_clap(error: &clap::Error) -> Exit {
+    drop(error.print());
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Ok,
+        _ => Exit::Usage,
+    }
+}

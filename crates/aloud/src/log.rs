@@ -1,0 +1,48 @@
+//! What is logged, and what a panic says: all of it to stderr.
+
+use std::io::{self, IsTerminal, Write};
+use std::panic::PanicHookInfo;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::report::Report;
+
+/// Starts logging with the filter that was asked for, or `usual`.
+pub(crate) fn start(asked: Option<&str>, usual: &str) -> Result<(), Report> {
+    let filter = EnvFilter::try_new(asked.unwrap_or(usual)).map_err(|error| {
+        Report::usage(
+            format!("the log filter `{}` cannot be read: {error}", asked.unwrap_or(usual)),
+            "write a level (`error`, `warn`, `info`, `debug`, `trace`) or levels by part: `info,store=debug`",
+        )
+    })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .init();
+    Ok(())
+}
+
+/// Makes a panic say plainly that it is a defect of aloud's.
+pub(crate) fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let report = defect(panic);
+        // If even stderr is gone, there is nobody left to tell.
+        drop(writeln!(io::stderr(), "{report}"));
+    }));
+}
+
+fn defect(panic: &PanicHookInfo<'_>) -> String {
+    let place = panic.location().map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
+    let what = panic.payload_as_str().unwrap_or("a panic without words");
+    let backtrace = std::backtrace::Backtrace::capture();
+    let trace = match backtrace.status() {
+        std::backtrace::BacktraceStatus::Captured => format!("\n{backtrace}"),
+        _ => String::new(),
+    };
+    format!(
+        "error: a defect in aloud{place}: {what}\n  \
+         What was under way there did not finish. What was answered before stays as it was answered.\n\
+         hint: please report this with what you did; RUST_BACKTRACE=1 shows more{trace}"
+    )
+}

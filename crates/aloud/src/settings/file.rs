@@ -1,0 +1,223 @@
+//! `aloud.toml`, as it is written.
+//!
+//! Every key is declared here, with its doc comment as its manual entry. What
+//! a combination of them means is decided in [`crate::settings`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use job::rules::IfLate;
+use job::{AppName, QueueName, Span};
+use runner::config::{GuardConfig, HandlerConfig};
+use serde::Deserialize;
+
+use crate::report::Report;
+use crate::settings::env::Env;
+use crate::settings::listen::Listen;
+use crate::settings::mistake;
+use crate::settings::section::{Overlay, Section, section};
+use crate::settings::size::Size;
+
+/// What `aloud.toml` is called, where nothing else is said.
+pub(crate) const NAME: &str = "aloud.toml";
+
+/// The largest file that is read.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// The whole file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct File {
+    pub(crate) app: Option<AppName>,
+    pub(crate) server: Server,
+    pub(crate) queue_defaults: QueueDefaults,
+    pub(crate) queues: BTreeMap<QueueName, OneQueue>,
+    pub(crate) handler: Vec<HandlerConfig>,
+    pub(crate) guard: Vec<GuardConfig>,
+}
+
+section! {
+    /// At the top of the file, before the first section.
+    [""] Top {
+        /// The application that everything below belongs to. A store belongs to
+        /// one app, and its server answers no other, so that two apps never
+        /// share a queue by accident. At most 64 letters, digits, `-`, `_` and
+        /// `.`. Without it, the store says whose it is.
+        app: AppName = Example("\"shop\""), env "ALOUD_APP", flag "--app";
+    }
+}
+
+section! {
+    /// The queue server of this host, and how the commands find it.
+    ["server"] Server {
+        /// The folder of the embedded store. The server needs it; it is created
+        /// by `aloud init` and by `--init`, and never otherwise. A relative path
+        /// starts at the folder of this file.
+        data: PathBuf = Example("\"/var/lib/aloud\""), env "ALOUD_DATA", flag "--data";
+
+        /// Where the HTTP API listens: an IP address and a port, or `off`. Port
+        /// 0 takes a free one; the server prints which.
+        http: Listen = Default("\"127.0.0.1:7420\""), env "ALOUD_HTTP", flag "--http";
+
+        /// Lets `http` be an address that other machines can reach. The API
+        /// speaks without encryption: whoever can read the traffic can read the
+        /// token and every job, so put a proxy with TLS before it, or keep to a
+        /// network where that is acceptable.
+        allow_remote: bool = Default("false"), env "ALOUD_ALLOW_REMOTE", flag "--allow-remote";
+
+        /// Names under which the server may be asked for besides `localhost` and
+        /// IP addresses; a request with another `Host` is refused, so that no web
+        /// page can reach the API under a name of its own.
+        allowed_hosts: Vec<String> = Default("[]"), env "ALOUD_ALLOWED_HOSTS";
+
+        /// The file with the app's token: one line, readable by its owner alone
+        /// (mode 0600). Server, commands and clients read it; the token itself
+        /// never stands in this file, on a command line or in the environment.
+        /// By default it is `token` in the folder `data`.
+        token_file: PathBuf = Example("\"/etc/aloud/token\""), env "ALOUD_TOKEN_FILE", flag "--token-file";
+
+        /// The file with the secret that requests to the application are signed
+        /// with, so that it can tell them from others; readable by its owner
+        /// alone. By default it is `secret` in the folder `data`, and created
+        /// with the store.
+        secret_file: PathBuf = Example("\"/etc/aloud/secret\""), env "ALOUD_SECRET_FILE";
+
+        /// Where the commands reach the server. By default at the address of
+        /// `http`.
+        url: String = Example("\"http://127.0.0.1:7420\""), env "ALOUD_URL", flag "--url";
+
+        /// `full`: what was answered is on disk. `relaxed`: it is on disk within
+        /// a second, so that a power cut may take the last second with it; a
+        /// crash of the server takes nothing either way.
+        durability: Durability = Default("\"full\""), env "ALOUD_DURABILITY", flag "--durability";
+
+        /// Pushes are refused when the disk has less than this left, so that
+        /// what frees room (ends, cancels, deletes) still finds some.
+        free_floor: Size = Default("\"64MiB\""), env "ALOUD_FREE_FLOOR";
+
+        /// How long jobs that have ended can still be looked up. The counts of
+        /// the ledger stay for ever.
+        keep_ended: Span = Default("\"7d\""), env "ALOUD_KEEP_ENDED";
+
+        /// How often a job may lose its worker (its lease runs out) before it is
+        /// laid aside as dead: one that takes its worker down each time must not
+        /// do so for ever.
+        max_rescues: u32 = Default("5"), env "ALOUD_MAX_RESCUES";
+    }
+}
+
+section! {
+    /// What holds for every queue that says nothing else in `[queues.NAME]`.
+    ["queue_defaults"] QueueDefaults {
+        /// What to do with work that is found late, when an outage is over:
+        /// `run` it; `hold` it as dead, where a person can retry or delete it;
+        /// or `expire` it.
+        late: IfLate = Default("\"run\""), env "ALOUD_LATE";
+
+        /// How far behind its due time work is late.
+        late_after: Span = Default("\"24h\""), env "ALOUD_LATE_AFTER";
+    }
+}
+
+section! {
+    /// One queue, by its name. A queue need not be declared to be used. What is
+    /// left out is as in `[queue_defaults]`.
+    ["queues.NAME"] OneQueue {
+        /// As in `[queue_defaults]`.
+        late: IfLate = Example("\"expire\"");
+
+        /// As in `[queue_defaults]`.
+        late_after: Span = Example("\"2h\"");
+    }
+}
+
+/// When an answered push is on disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Durability {
+    /// Before it is answered.
+    #[default]
+    Full,
+    /// Within a second.
+    Relaxed,
+}
+
+/// Every section, in the order of the reference.
+pub(crate) const SECTIONS: [Section; 4] = [Top::MANUAL, Server::MANUAL, QueueDefaults::MANUAL, OneQueue::MANUAL];
+
+impl File {
+    /// Reads a file. Relative paths in it start at its folder.
+    pub(crate) fn read(path: &Path) -> Result<Self, Report> {
+        let text = read_bounded(path).map_err(|why| {
+            Report::config(
+                format!("cannot read the configuration `{}`: {why}", path.display()),
+                "Nothing was started, and nothing was sent.",
+                "name the file with --config or ALOUD_CONFIG, or write one with `aloud init`",
+            )
+        })?;
+        let mut file = Self::parse(&text, path)?;
+        let server = &mut file.server;
+        let base = path.parent().unwrap_or(Path::new(""));
+        for path in [&mut server.data, &mut server.token_file, &mut server.secret_file].into_iter().flatten() {
+            *path = base.join(&path);
+        }
+        Ok(file)
+    }
+
+    /// Reads a file's text; `path` is for messages.
+    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, Report> {
+        toml::from_str(text).map_err(|error| mistake::report(&error, text, path))
+    }
+
+    /// Lets the environment override what the file said.
+    pub(crate) fn overlay(&mut self, env: &Env) -> Result<(), Report> {
+        let mut top = Top { app: self.app.take() };
+        top.overlay(env)?;
+        self.app = top.app;
+        self.server.overlay(env)?;
+        self.queue_defaults.overlay(env)
+    }
+}
+
+fn read_bounded(path: &Path) -> Result<String, String> {
+    let bytes = std::fs::metadata(path).map_err(|e| e.to_string())?.len();
+    if bytes > MAX_BYTES {
+        return Err(format!("it has {bytes} bytes, and at most {MAX_BYTES} are read"));
+    }
+    std::fs::read_to_string(path).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_overrides_the_file() {
+        let mut file = File::parse("app = \"shop\"\n[server]\nhttp = \"off\"", Path::new("aloud.toml")).unwrap();
+        assert_eq!(file.server.http, Some(Listen::Off));
+        file.overlay(&Env::from([("ALOUD_APP", "notice"), ("ALOUD_HTTP", "127.0.0.1:0"), ("ALOUD_LATE", "hold")]))
+            .unwrap();
+        assert_eq!(file.app.unwrap().as_str(), "notice");
+        assert_eq!(file.server.http, Some("127.0.0.1:0".parse().unwrap()));
+        assert_eq!(file.queue_defaults.late, Some(IfLate::Hold));
+    }
+
+    #[test]
+    fn every_setting_is_explained() {
+        for section in SECTIONS {
+            assert!(!section.doc.is_empty(), "[{}]", section.name);
+            for entry in section.entries {
+                assert!(!entry.doc.is_empty(), "{} in [{}]", entry.key, section.name);
+            }
+        }
+    }
+
+    #[test]
+    fn no_two_settings_share_a_variable() {
+        let mut seen = std::collections::BTreeSet::new();
+        let entries = SECTIONS.iter().flat_map(|section| section.entries);
+        for entry in entries.filter(|entry| !entry.env.is_empty()) {
+            assert!(seen.insert(entry.env), "{}", entry.env);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The commented `aloud.toml` that `aloud init` writes: every setting with its
+//! meaning, those that have been decided set, the others commented out.
+
+use std::fmt::Write;
+
+use job::AppName;
+
+use crate::settings::file::SECTIONS;
+use crate::settings::section::{Entry, Section, Value};
+
+/// What `init` has decided.
+pub(crate) struct Decided<'a> {
+    /// The app.
+    pub(crate) app: &'a AppName,
+    /// The store's folder, as it shall stand in the file.
+    pub(crate) data: &'a str,
+}
+
+/// The text of the file.
+pub(crate) fn text(decided: &Decided<'_>) -> String {
+    let mut text = String::from(
+        "# The configuration of aloud. What is commented out shows the default, or an\n\
+         # example where that is said. ALOUD_* variables override this file, and flags\n\
+         # override both. An unknown key is an error.\n",
+    );
+    for section in SECTIONS {
+        section_text(&mut text, &section, decided);
+    }
+    text.push_str(LISTS);
+    text
+}
+
+/// What may be declared many times. Its keys stand with the runner, which takes
+/// them; the reference has all of them.
+const LISTS: &str = r#"
+# Jobs that aloud runs itself, so that no worker has to be written for them. A
+# kind with a handler is handed to no worker. `run` is one of `http`, `exec` and
+# `mail`; docs/configuration.md tells what goes with each.
+# [[handler]]
+# kind = "notice.send"
+# run = { http = "http://127.0.0.1:8080/jobs/notice" }
+# concurrency = 10
+# timeout = "30s"
+
+# A command that can be asked just before a job runs whether it is still wanted:
+# it exits with 0 to run it and with 77 to skip it. A job names it as its guard.
+# [[guard]]
+# name = "still-wanted"
+# command = ["bin/still-wanted"]
+# timeout = "5s"
+"#;
+
+fn section_text(text: &mut String, section: &Section, decided: &Decided<'_>) {
+    let named = section.entries.iter().any(|entry| set(section, entry, decided).is_some());
+    if !section.name.is_empty() {
+        text.push('\n');
+        comment(text, section.doc);
+        // A table that is left empty would still be a table, and a queue called
+        // NAME would be one queue too many.
+        let mark = if named { "" } else { "# " };
+        let _ = writeln!(text, "{mark}[{}]", section.name);
+    }
+    for entry in section.entries {
+        text.push('\n');
+        comment(text, entry.doc);
+        let key = entry.key;
+        let _ = match (set(section, entry, decided), entry.value) {
+            (Some(value), _) => writeln!(text, "{key} = {value}"),
+            (None, Value::Default(value)) => writeln!(text, "# {key} = {value}"),
+            (None, Value::Example(value)) => writeln!(text, "# {key} = {value}   # for example"),
+        };
+    }
+}
+
+fn comment(text: &mut String, lines: &[&str]) {
+    for line in lines {
+        let _ = writeln!(text, "#{line}");
+    }
+}
+
+fn set(section: &Section, entry: &Entry, decided: &Decided<'_>) -> Option<String> {
+    let value = match (section.name, entry.key) {
+        ("", "app") => decided.app.as_str(),
+        ("server", "data") => decided.data,
+        _ => return None,
+    };
+    Some(toml::Value::String(value.to_owned()).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::settings::Settings;
+    use crate::settings::file::File;
+
+    use super::*;
+
+    fn sample() -> String {
+        text(&Decided { app: &"shop".parse().unwrap(), data: "aloud-data" })
+    }
+
+    #[test]
+    fn the_sample_is_read_and_means_the_defaults() {
+        let read = |text: &str| Settings::decide(File::parse(text, Path::new("aloud.toml")).unwrap()).unwrap();
+        let (sample, least) = (read(&sample()), read("app = 'shop'\nserver.data = 'aloud-data'"));
+        assert_eq!(format!("{sample:?}"), format!("{least:?}"));
+    }
+
+    #[test]
+    fn every_line_that_is_commented_out_is_read_when_it_is_not() {
+        let uncommented: Vec<_> = sample()
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(setting)
+                    if setting.starts_with('[') || setting.split_once(" = ").is_some_and(|(key, _)| is_key(key)) =>
+                {
+                    setting.to_owned()
+                }
+                _ => line.to_owned(),
+            })
+            .collect();
+        let text = uncommented.join("\n");
+        File::parse(&text, Path::new("aloud.toml")).unwrap_or_else(|report| panic!("{report}\n{text}"));
+        for section in SECTIONS {
+            for entry in section.entries {
+                let set = format!("\n{} = ", entry.key);
+                assert!(text.contains(&set), "{} in [{}]:\n{text}", entry.key, section.name);
+            }
+        }
+    }
+
+    fn is_key(text: &str) -> bool {
+        text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+    }
+
+    #[test]
+    fn the_sample_reads_like_this() {
+        insta::assert_snapshot!(sample());
+    }
+
+    #[test]
+    fn a_folder_with_a_quote_in_its_name_is_written_as_toml() {
+        let text = text(&Decided { app: &"shop".parse().unwrap(), data: "a \"b\"\\c" });
+        let file = File::parse(&text, Path::new("aloud.toml")).unwrap();
+        assert_eq!(file.server.data.unwrap(), Path::new("a \"b\"\\c"));
+    }
+}
