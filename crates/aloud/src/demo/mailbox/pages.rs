@@ -1,0 +1,152 @@
+//! The pages of the mailbox, and the same as JSON.
+//!
+//! A mail is a stranger's text. Its HTML part is shown in a frame that may run
+//! nothing, load nothing, and reach nothing; everything else is escaped.
+
+use std::convert::Infallible;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{Html, IntoResponse, Json, Response};
+use axum::routing::get;
+use minijinja::{Environment, context};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::Mailbox;
+use super::letter::Letter;
+
+const OWN: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; frame-src 'self'; \
+     form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+);
+const STRANGERS: HeaderValue = HeaderValue::from_static(
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'self'",
+);
+
+static PAGES: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut pages = Environment::new();
+    for (name, source) in [("list.html", include_str!("list.html")), ("mail.html", include_str!("mail.html"))] {
+        pages.add_template(name, source).expect("a page that is part of the program is a template");
+    }
+    pages
+});
+
+#[derive(Clone)]
+struct Pages {
+    mailbox: Mailbox,
+    stop: CancellationToken,
+}
+
+/// Shows the mailbox until it is stopped.
+pub(super) async fn serve(listener: TcpListener, mailbox: Mailbox, stop: CancellationToken) {
+    let stopped = stop.clone().cancelled_owned();
+    let router = router(Pages { mailbox, stop });
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+        tracing::warn!(%error, "the mailbox's pages ended");
+    }
+}
+
+fn router(pages: Pages) -> Router {
+    Router::new()
+        .route("/", get(list))
+        .route("/mails/{number}", get(mail))
+        .route("/mails/{number}/html", get(html))
+        .route("/mails/{number}/raw", get(raw))
+        .route("/mails.json", get(json))
+        .route("/live", get(live))
+        .route("/style.css", get(|| async { ([(header::CONTENT_TYPE, "text/css")], include_str!("style.css")) }))
+        .route("/live.js", get(|| async { ([(header::CONTENT_TYPE, "text/javascript")], include_str!("live.js")) }))
+        .layer(from_fn(guard))
+        .with_state(pages)
+}
+
+/// Answers only to this machine's own names, so that no page from elsewhere
+/// can read mails by renaming itself, and tells browsers what may happen here.
+async fn guard(request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    if !matches!(name, "127.0.0.1" | "localhost" | "[::1]") {
+        return (StatusCode::MISDIRECTED_REQUEST, "this mailbox is not called that\n").into_response();
+    }
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(OWN);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn list(State(pages): State<Pages>) -> Html<String> {
+    let mails: Vec<_> = pages.mailbox.mails().iter().rev().map(|mail| shown(Letter::of(mail))).collect();
+    Html(render("list.html", context! { mails }))
+}
+
+async fn mail(State(pages): State<Pages>, Path(number): Path<u64>) -> Response {
+    let Some(mail) = pages.mailbox.mail(number) else { return gone() };
+    Html(render("mail.html", context! { mail => shown(Letter::of(&mail)) })).into_response()
+}
+
+async fn html(State(pages): State<Pages>, Path(number): Path<u64>) -> Response {
+    let Some(html) = pages.mailbox.mail(number).and_then(|mail| Letter::of(&mail).html) else { return gone() };
+    ([(header::CONTENT_SECURITY_POLICY, STRANGERS)], Html(html)).into_response()
+}
+
+async fn raw(State(pages): State<Pages>, Path(number): Path<u64>) -> Response {
+    let Some(mail) = pages.mailbox.mail(number) else { return gone() };
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], mail.raw.clone()).into_response()
+}
+
+async fn json(State(pages): State<Pages>) -> Json<Vec<Letter>> {
+    Json(pages.mailbox.mails().iter().map(|mail| Letter::of(mail)).collect())
+}
+
+/// Says how many mails have arrived, now and whenever that changes.
+async fn live(State(pages): State<Pages>) -> impl IntoResponse {
+    let mut arrivals = pages.mailbox.arrivals();
+    arrivals.mark_changed();
+    let events = futures_util::stream::unfold((arrivals, pages.stop), |(mut arrivals, stop)| async move {
+        tokio::select! {
+            () = stop.cancelled() => None,
+            changed = arrivals.changed() => {
+                changed.ok()?;
+                let count = arrivals.borrow_and_update().to_string();
+                Some((Ok::<_, Infallible>(Event::default().data(count)), (arrivals, stop)))
+            }
+        }
+    });
+    Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+}
+
+fn gone() -> Response {
+    (StatusCode::NOT_FOUND, "there is no such mail, or it made room for newer ones\n").into_response()
+}
+
+fn shown(letter: Letter) -> minijinja::Value {
+    let time = job::Timestamp(letter.arrived);
+    let preview = letter.text.as_deref().unwrap_or_default().split_whitespace().take(24).collect::<Vec<_>>().join(" ");
+    context! {
+        number => letter.number,
+        at => letter.arrived / 1_000,
+        time => time.to_string(),
+        from => letter.from,
+        to => letter.to,
+        envelope => letter.envelope_to.join(", "),
+        subject => letter.subject,
+        message_id => letter.message_id,
+        text => letter.text,
+        html => letter.html.is_some(),
+        preview,
+    }
+}
+
+fn render(name: &str, what: minijinja::Value) -> String {
+    let page = PAGES.get_template(name).expect("the page is part of the program");
+    page.render(what).unwrap_or_else(|error| format!("this page cannot be shown: {error}"))
+}
