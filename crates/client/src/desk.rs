@@ -131,7 +131,10 @@ impl Desk {
     pub(crate) fn cancel(&self, id: &str) -> Result<v1::CancelledJob, Error> {
         let now = self.clock.now();
         let mut jobs = self.jobs();
-        let Some(job) = find(&mut jobs, id) else { return Err(no_such_job(format!("there is no job {id}"))) };
+        let Some(job) = find(&mut jobs, id) else {
+            let title = format!("there is no job {id}");
+            return Err(problem("no-such-job", 404, title, "Nothing changed.", "see what was pushed"));
+        };
         let step = match &job.state {
             State::Waiting { .. } => Step::cancelled("client".to_owned()),
             State::Dead { .. } => Step::discarded("client".to_owned()),
@@ -153,7 +156,8 @@ impl Desk {
         let now = self.clock.now();
         let mut jobs = self.jobs();
         let Some(job) = holder(&mut jobs, queue, key) else {
-            return Err(no_such_job(format!("no job waits in {queue} with the key {key}")));
+            let title = format!("no job with the key {key} waits in the queue {queue}");
+            return Err(problem("no-such-key", 404, title, "There is nothing to call off.", "see what was pushed"));
         };
         Ok(ended(job, Step::cancelled("client".to_owned()), now))
     }
@@ -216,10 +220,6 @@ fn ended(job: &mut Job, step: Step, now: Now) -> v1::CancelledJob {
     job.take(step, now);
     let outcome = outcome(job).expect("a job that was called off or deleted has ended");
     v1::CancelledJob { id: job.public_id().to_string(), outcome }
-}
-
-fn no_such_job(title: String) -> Error {
-    problem("no-such-job", 404, title, "Nothing changed.", "look for it among the jobs that were pushed")
 }
 
 fn problem(word: &str, status: u16, title: String, detail: &str, hint: &str) -> Error {

@@ -102,10 +102,24 @@ impl Error {
         }
     }
 
-    /// Whether the server knows no such job. An address that the server does
-    /// not have is another matter, though its status is 404 too.
+    /// Whether the server knows no such job, or none that waits with such a
+    /// key. An address that the server does not have is another matter, though
+    /// its status is 404 too.
     pub fn is_no_such_job(&self) -> bool {
-        matches!(self, Self::Problem(problem) if problem.status == 404 && problem.word() == "no-such-job")
+        matches!(self, Self::Problem(problem) if matches!(problem.word(), "no-such-job" | "no-such-key"))
+    }
+
+    /// Whether the server understood the request and would refuse it tomorrow
+    /// too. A token that is wrong, or an address that is not there, is not
+    /// that: a person will mend it.
+    pub fn is_for_good(&self) -> bool {
+        match self {
+            Self::Problem(problem) => {
+                matches!(problem.status, 409 | 413 | 422) || matches!(problem.word(), "bad-json" | "bad-path")
+            }
+            Self::Config { .. } => true,
+            Self::Unreachable { .. } | Self::Unknown { .. } | Self::Outbox { .. } => false,
+        }
     }
 
     /// Whether the lease that was shown is no longer the job's, or the job is

@@ -13,6 +13,7 @@ mod push;
 mod recorded;
 mod run;
 mod settings;
+mod worker;
 
 pub use aloud::{Aloud, CalledOff};
 pub use api::Api;
@@ -28,3 +29,4 @@ pub use recorded::{Record, Recorded};
 pub use settings::{Settings, Token};
 pub use tokio_util::sync::CancellationToken;
 pub use wire::v1;
+pub use worker::{Worked, Worker};

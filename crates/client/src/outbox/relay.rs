@@ -264,9 +264,9 @@ impl<I: Intents> Sender<I> {
                 }
                 self.intents.settle(settled).await
             }
-            Err(error) if is_for_good(&error) && jobs.len() == 1 => self.set_aside(seqs[0], error.to_string()).await,
+            Err(error) if error.is_for_good() && jobs.len() == 1 => self.set_aside(seqs[0], error.to_string()).await,
             // One of them holds up the others: each alone, in the same order.
-            Err(error) if is_for_good(&error) => {
+            Err(error) if error.is_for_good() => {
                 for (seq, job) in seqs.into_iter().zip(jobs) {
                     Box::pin(self.push(Batch { seqs: vec![seq], jobs: vec![job], bytes: 0 })).await?;
                 }
@@ -284,7 +284,7 @@ impl<I: Intents> Sender<I> {
                 }
                 self.intents.settle(vec![seq]).await
             }
-            Err(error) if is_for_good(&error) => self.set_aside(seq, error.to_string()).await,
+            Err(error) if error.is_for_good() => self.set_aside(seq, error.to_string()).await,
             Err(error) => Err(error),
         }
     }
@@ -329,15 +329,5 @@ impl Batch {
         self.seqs.push(seq);
         self.jobs.push(job);
         self.bytes += bytes;
-    }
-}
-
-/// Whether the same intent would be refused tomorrow too. A server that does
-/// not know the token, or the route, is not that: a person will mend it.
-fn is_for_good(error: &Error) -> bool {
-    match error {
-        Error::Problem(problem) => matches!(problem.status, 400 | 409 | 413 | 422),
-        Error::Config { .. } => true,
-        Error::Unreachable { .. } | Error::Unknown { .. } | Error::Outbox { .. } => false,
     }
 }
