@@ -83,14 +83,18 @@ pub(crate) async fn many(
 type Settlements = Vec<Result<queue::Settled, Stale>>;
 
 /// The ends and the first look for jobs go together; waiting comes after, so
-/// that the ends are answered even if the server is told to stop meanwhile.
+/// that the ends are answered even if there is no place to wait, or the server
+/// is told to stop meanwhile.
 async fn finish_and_take(app: &App, ends: Vec<End>, wish: Wish) -> Result<(Settlements, Vec<queue::Leased>), Problem> {
     let look = Wish { wait: Span::ZERO, ..wish.clone() };
     let (settled, jobs) = app.queue.finish_and_lease(ends, look).await?;
     if !jobs.is_empty() || wish.wait == Span::ZERO {
         return Ok((settled, jobs));
     }
-    let jobs = take(app, wish).await?;
+    let jobs = take(app, wish).await.unwrap_or_else(|problem| {
+        tracing::debug!(?problem, "ends were applied, and no jobs are handed out with them");
+        Vec::new()
+    });
     Ok((settled, jobs))
 }
 

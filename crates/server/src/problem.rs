@@ -346,7 +346,7 @@ impl Problem {
             StatusCode::SERVICE_UNAVAILABLE,
             "too-many-waiting",
             format!("{limit} requests wait for jobs already, and no more may"),
-            "No job was handed out. Ends that came with the request were applied.",
+            "No job was handed out.",
             "ask without `wait`, use fewer connections with a larger `limit`, or try again in a second",
         )
         .with(RETRY_AFTER, "1")

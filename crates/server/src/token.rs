@@ -10,7 +10,8 @@ use std::path::Path;
 
 use subtle::ConstantTimeEq;
 
-/// A secret that opens `/v1`: `alo_` and 64 digits of 0-9 and a-f.
+/// A secret that opens `/v1`: one line of visible ASCII characters. One that was
+/// drawn here is `alo_` and 64 digits of 0-9 and a-f.
 #[derive(Clone)]
 pub struct Token(String);
 
@@ -26,9 +27,11 @@ pub struct TokenError {
     pub hint: String,
 }
 
+/// By it a token is known where it should not be: in a log, in a repository.
 const PREFIX: &str = "alo_";
 const RANDOM_BYTES: usize = 32;
-const LENGTH: usize = PREFIX.len() + 2 * RANDOM_BYTES;
+const MIN_BYTES: usize = 32;
+const MAX_BYTES: usize = 512;
 
 impl Token {
     /// Draws a new token and writes it into a new file that only its owner can
@@ -73,13 +76,13 @@ impl Token {
             });
         }
         let mut text = String::new();
-        // No more than a token and a line's end is looked at.
-        file.take(LENGTH as u64 + 3)
+        // No more than the longest token and a line's end is looked at.
+        file.take(MAX_BYTES as u64 + 3)
             .read_to_string(&mut text)
             .map_err(|e| cannot("read", path, &e, "see that it is a file that `aloud init` wrote"))?;
         Self::parse(text.trim_end()).ok_or_else(|| TokenError {
             happened: format!("the file `{}` holds no token", path.display()),
-            means: "A token is `alo_` and 64 digits of 0-9 and a-f, alone on a line.",
+            means: "A token is one line of 32 to 512 visible ASCII characters without spaces.",
             hint: "name the file that `aloud init` wrote, or delete this one and have a new one written".to_owned(),
         })
     }
@@ -103,9 +106,8 @@ impl Token {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let digits = text.strip_prefix(PREFIX)?;
-        let hex = digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        (hex && text.len() == LENGTH).then(|| Self(text.to_owned()))
+        let fits = (MIN_BYTES..=MAX_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        fits.then(|| Self(text.to_owned()))
     }
 }
 
@@ -184,7 +186,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         let first = Token::create(&path).unwrap();
-        insta::assert_snapshot!(message(&Token::create(&path).unwrap_err(), folder.path()), @"");
+        insta::assert_snapshot!(message(&Token::create(&path).unwrap_err(), folder.path()), @r"
+        there is a file `DIR/token` already
+          No token was written; the one that is there still counts.
+        hint: use it as it is; to change the token, delete the file first and restart all who use it
+        ");
         assert_eq!(Token::read(&path).unwrap().reveal(), first.reveal());
     }
 
@@ -198,7 +204,11 @@ mod tests {
             assert!(Token::read(&path).is_err(), "{mode:o}");
         }
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        insta::assert_snapshot!(message(&Token::read(&path).unwrap_err(), folder.path()), @"");
+        insta::assert_snapshot!(message(&Token::read(&path).unwrap_err(), folder.path()), @r"
+        the token file `DIR/token` can be read by others (its mode is 644)
+          It is not used, because others may know the token.
+        hint: if nobody else read it, run `chmod 600 DIR/token`; otherwise delete it and have a new one written
+        ");
     }
 
     #[test]
@@ -206,12 +216,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         let good = Token::create(&path).unwrap().reveal().to_owned();
-        for wrong in ["", "hunter2\n", &good.to_uppercase(), &format!("{good}0"), &format!("{good}\nmore")] {
+        for wrong in ["", "hunter2\n", &good[..31], &"x".repeat(513), &format!("{good}\nmore")] {
             std::fs::write(&path, wrong).unwrap();
             assert!(Token::read(&path).is_err(), "{wrong}");
         }
         std::fs::write(&path, "hunter2\n").unwrap();
-        insta::assert_snapshot!(message(&Token::read(&path).unwrap_err(), folder.path()), @"");
+        insta::assert_snapshot!(message(&Token::read(&path).unwrap_err(), folder.path()), @r"
+        the file `DIR/token` holds no token
+          A token is one line of 32 to 512 visible ASCII characters without spaces.
+        hint: name the file that `aloud init` wrote, or delete this one and have a new one written
+        ");
         std::fs::write(&path, format!("{good}\r\n")).unwrap();
         assert!(Token::read(&path).is_ok(), "a line's end is no part of it");
     }
@@ -219,8 +233,16 @@ mod tests {
     #[test]
     fn what_is_no_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        insta::assert_snapshot!(message(&Token::read(folder.path()).unwrap_err(), folder.path()), @"");
+        insta::assert_snapshot!(message(&Token::read(folder.path()).unwrap_err(), folder.path()), @r"
+        cannot look at the token file `DIR`: it is not a file
+          Without the token nobody can be let in, or get in.
+        hint: see that it is a file
+        ");
         let missing = Token::read(&folder.path().join("nothing")).unwrap_err();
-        insta::assert_snapshot!(message(&missing, folder.path()), @"");
+        insta::assert_snapshot!(message(&missing, folder.path()), @r"
+        cannot open the token file `DIR/nothing`: No such file or directory (os error 2)
+          Without the token nobody can be let in, or get in.
+        hint: `aloud init` writes it; run this as the user whom the file belongs to
+        ");
     }
 }

@@ -123,10 +123,7 @@ impl JobView {
 
 /// The public form of a job's id: its pusher's own, or else the server's.
 pub fn public_id(job: &Job) -> String {
-    match &job.client_id {
-        Some(id) => id.to_string(),
-        None => job.id.to_string(),
-    }
+    job.public_id().to_string()
 }
 
 /// A payload as JSON: as it is if it is JSON, otherwise as a JSON string in
