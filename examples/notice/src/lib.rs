@@ -15,6 +15,7 @@ pub mod clock;
 pub mod fate;
 mod follow;
 pub mod page;
+pub mod program;
 mod same_site;
 pub mod signature;
 mod web;
@@ -37,6 +38,10 @@ use web::App;
 
 /// How long a mail waits if nothing else is said.
 pub const DELAY: Duration = Duration::from_secs(30 * 60);
+
+/// What aloud needs to know to send the mails: its `aloud.toml`, which expects
+/// the mail server at 127.0.0.1, port 2525.
+pub const ALOUD_TOML: &str = include_str!("../aloud.toml");
 
 /// What the application is started with.
 #[derive(Debug, Clone)]

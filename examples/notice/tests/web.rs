@@ -1,5 +1,7 @@
 //! The application as a browser and as aloud see it, over a real socket.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
 use std::time::Duration;
 
 use aloud_client::outbox::{self, Relay};
