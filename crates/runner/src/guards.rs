@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use job::attempt::{MAX_TEXT_BYTES, bounded};
 use job::{Answer, Clock, Guard, Job, Span};
 use queue::{BoxFuture, Guards};
 use reqwest::StatusCode;
 use reqwest::header::LOCATION;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::excerpt::{Excerpt, readable};
@@ -24,6 +24,8 @@ use crate::secret::Secret;
 use crate::unfit::Unfit;
 
 /// Guards that are asked over HTTP, and declared commands.
+///
+/// How many are asked at once is bounded by the queue.
 #[derive(Clone)]
 pub struct HttpAndExecGuards(Arc<Asking>);
 
@@ -43,15 +45,10 @@ struct Asking {
     secret: Secret,
     commands: BTreeMap<String, GuardCommand>,
     timeout: Span,
-    /// So many commands may run at once; further questions wait within their
-    /// time.
-    places: Semaphore,
 }
 
 /// The exit status with which a command says that the job is not wanted.
 const SKIP: i32 = 77;
-/// How many commands are asked at once.
-const COMMANDS_AT_ONCE: usize = 32;
 /// Between the time of a guard and the moment its answer is there.
 const MARGIN: Span = Span::from_secs(1);
 
@@ -78,8 +75,7 @@ impl HttpAndExecGuards {
                 return Err(Unfit::new(format!("two guards are called `{name}`"), "give each its own name"));
             }
         }
-        let places = Semaphore::new(COMMANDS_AT_ONCE);
-        Ok(Self(Arc::new(Asking { clock, secret, commands: by_name, timeout: Self::TIMEOUT, places })))
+        Ok(Self(Arc::new(Asking { clock, secret, commands: by_name, timeout: Self::TIMEOUT })))
     }
 }
 
@@ -147,13 +143,7 @@ impl Asking {
 
     async fn ask_command(&self, job: &Job, GuardCommand { name, command, timeout }: &GuardCommand) -> Answer {
         let patience = Patience::new(*timeout, CancellationToken::new());
-        let Ok(place) = patience.within(self.places.acquire()).await else {
-            return Answer::Error(format!(
-                "the guard `{name}` was not asked: {COMMANDS_AT_ONCE} others took longer than {timeout}"
-            ));
-        };
         let ran = command.run(&told(job, job.attempt + 1), job.spec.payload.as_bytes(), &patience).await;
-        drop(place);
         let ran = match ran {
             Ok(ran) => ran,
             Err(error) => return Answer::Error(format!("the guard `{name}`: {error}")),
@@ -211,7 +201,11 @@ fn answer(address: &Address, id: &str, reply: &Reply) -> Answer {
         let other = readable(said.job.as_bytes());
         return Answer::Error(format!("{address} answered about the job `{other}` instead of `{id}`"));
     }
-    if said.run { Answer::Yes } else { Answer::No(said.why.map(|why| readable(why.as_bytes()))) }
+    if said.run {
+        Answer::Yes
+    } else {
+        Answer::No(said.why.map(|why| bounded(readable(why.as_bytes()), MAX_TEXT_BYTES)))
+    }
 }
 
 fn check_name(name: &str) -> Result<(), Unfit> {

@@ -18,6 +18,7 @@ pub struct Handler {
 
 /// How a job is done.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each handler, and never many")]
 pub enum Run {
     /// By a request to the application.
     Http(HttpHandler),

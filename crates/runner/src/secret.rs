@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -40,21 +40,26 @@ impl Secret {
         Self::new(text.trim().as_bytes()).map_err(|unfit| unfit.of(&format!("`{}`", path.display())))
     }
 
-    /// Reads the file, or makes it with a new secret if it is not there.
+    /// Reads the file, or makes it with a new secret if it is not there. It is
+    /// there whole or not at all.
     pub fn open_or_create(path: &Path) -> Result<Self, Unfit> {
-        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        let mut file = match made {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Self::open(path),
-            Err(error) => return Err(unwritable(path, &error)),
-        };
-        let mut random = [0; 32];
-        getrandom::fill(&mut random).map_err(|error| {
-            Unfit::new(format!("the system gave no randomness: {error}"), "try again once the machine has booted")
-        })?;
-        let text = hex(&random);
-        writeln!(file, "{text}").and_then(|()| file.sync_all()).map_err(|error| unwritable(path, &error))?;
-        Self::new(text.as_bytes())
+        if !path.exists() {
+            let made = path.with_extension(format!("new-{}", std::process::id()));
+            let linked = write_new(&made).and_then(|()| fs::hard_link(&made, path));
+            let unwritable = |error: io::Error| {
+                Unfit::new(
+                    format!("cannot write a signing secret to `{}`: {error}", path.display()),
+                    "check that the folder is there and belongs to the user that aloud runs as",
+                )
+            };
+            fs::remove_file(&made).ok();
+            match linked {
+                // Somebody else was quicker: theirs counts.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                linked => linked.map_err(unwritable)?,
+            }
+        }
+        Self::open(path)
     }
 
     /// The signature of a request: HMAC-SHA256 over `timestamp.id.body` in
@@ -103,11 +108,12 @@ pub(crate) fn read_private(path: &Path, what: &str) -> Result<String, Unfit> {
     Ok(text)
 }
 
-fn unwritable(path: &Path, error: &std::io::Error) -> Unfit {
-    Unfit::new(
-        format!("cannot write the signing secret to `{}`: {error}", path.display()),
-        "check that the folder is there and belongs to the user that aloud runs as",
-    )
+fn write_new(path: &Path) -> io::Result<()> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    writeln!(file, "{}", hex(&random))?;
+    file.sync_all()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -138,6 +144,9 @@ mod tests {
         assert_eq!(made.0.len(), 64);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(format!("{made:?}"), "Secret(…)");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+        let nowhere = Secret::open_or_create(&folder.path().join("no/folder")).unwrap_err();
+        assert!(nowhere.what.contains("cannot write a signing secret to"), "{nowhere}");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! One signed request to the application, and its answer, read within bounds.
 
-use std::error::Error as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -124,7 +123,7 @@ fn broken(address: &Address, error: reqwest::Error) -> Broken {
     let root = root(&error);
     let (class, message) = if error.is_connect() && error.is_timeout() {
         ("http.unreachable", format!("cannot reach {address}: no connection within {CONNECT_WITHIN:?}"))
-    } else if error.is_connect() && is_tls(&error) {
+    } else if error.is_connect() && crate::tls::is_behind(&error) {
         ("http.tls", format!("{address} is not trusted: {root}"))
     } else if error.is_connect() {
         ("http.unreachable", format!("cannot reach {address}: {root}"))
@@ -141,18 +140,6 @@ fn root(error: &reqwest::Error) -> String {
         last = cause;
     }
     last.to_string()
-}
-
-fn is_tls(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// The one client of this process: it holds the certificates that are trusted,

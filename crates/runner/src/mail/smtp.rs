@@ -292,7 +292,12 @@ fn why(stage: &Stage, error: &Error) -> Why {
     let cause = readable(cause.as_bytes());
     match error.status() {
         Some(code) => Why::Refused { code: code.into(), text: format!("{code} {cause}") },
-        None if error.is_tls() || (*stage == Stage::Securing && !error.is_response()) => Why::Untrusted(cause),
+        None if error.is_tls()
+            || crate::tls::is_behind(error)
+            || (*stage == Stage::Securing && !error.is_response()) =>
+        {
+            Why::Untrusted(cause)
+        }
         None if *stage == Stage::Connecting && !error.is_response() => Why::Unreachable(cause),
         None => Why::Garbage(cause),
     }

@@ -1,0 +1,18 @@
+//! The runner and its guards against real servers and real processes.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "what helps a test fails with it"
+)]
+
+mod app;
+mod bench;
+mod config;
+mod exec;
+mod guards;
+mod http;
+mod mail;
+mod mailbox;
+mod run;
