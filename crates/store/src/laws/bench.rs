@@ -110,6 +110,11 @@ impl Bench {
         self.store = self.maker.open(rules, &self.clock);
     }
 
+    /// Opens the store again, which was closed before.
+    pub fn reopen_closed(&mut self) {
+        self.store = self.maker.open(rules(), &self.clock);
+    }
+
     /// Makes a call as often as it must be made.
     pub async fn call<T: Unpin>(&self, call: impl Fn(&dyn Store) -> Reply<T>) -> T {
         self.call_and_tell(call).await.0
@@ -157,7 +162,8 @@ impl Bench {
                 if let (Pushed::Known { id, .. }, Some(name)) = (&pushed, &job.client_id)
                     && new.remove(name)
                 {
-                    *pushed = Pushed::New { id: *id, replaced: self.replaced_by(*id).await };
+                    let replaced = if job.spec.key.is_some() { self.replaced_by(*id).await } else { None };
+                    *pushed = Pushed::New { id: *id, replaced };
                 }
             }
         }
@@ -243,13 +249,13 @@ impl Bench {
         if self.maker.loses_answers() {
             for end in &ends {
                 if self.runs_under(&end.id, end.lease).await {
-                    held.insert(end.lease);
+                    held.insert((end.id.clone(), end.lease));
                 }
             }
         }
         let (mut answers, lost) = self.call_and_tell(|store| store.finish(ends.to_vec(), now)).await;
         for (end, answer) in ends.iter().zip(&mut answers) {
-            if lost && answer.is_err() && held.remove(&end.lease) {
+            if lost && answer.is_err() && held.remove(&(end.id.clone(), end.lease)) {
                 *answer = Ok(self.settled(end.id.clone()).await);
             }
         }
