@@ -128,7 +128,7 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(|error| {
         // Only what cannot be read is read again, to learn the field's name.
         let read = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(bytes));
-        let path = read.err().map(|error| error.path().to_string()).filter(|path| path != ".");
+        let path = read.err().map(|error| error.path().to_string()).filter(|path| !matches!(path.as_str(), "." | "?"));
         Problem::bad_json(path.as_deref(), error)
     })
 }

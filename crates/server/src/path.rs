@@ -3,6 +3,7 @@
 use axum::extract::{FromRequestParts, Path, Query};
 use http::request::Parts;
 use job::{JobRef, Key, QueueName};
+use percent_encoding::percent_decode_str;
 use wire::v1::JobQuery;
 
 use crate::problem::Problem;
@@ -53,6 +54,8 @@ impl<S: Send + Sync> FromRequestParts<S> for SearchQuery {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // What is not UTF-8 would be replaced, and then looked for.
+        percent_decode_str(parts.uri.query().unwrap_or_default()).decode_utf8().map_err(Problem::bad_query)?;
         let Query(query) = Query::<JobQuery>::try_from_uri(&parts.uri).map_err(|e| {
             let why = std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
             Problem::bad_query(why)

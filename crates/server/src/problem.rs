@@ -292,7 +292,13 @@ impl Problem {
 
     pub(crate) fn cannot_retry(id: &impl fmt::Display, phase: Phase) -> Self {
         if phase == Phase::Running {
-            return Self::running(id);
+            return Self::new(
+                StatusCode::CONFLICT,
+                "running",
+                format!("the job `{id}` is running"),
+                "There is nothing to try again yet. Nothing was changed.",
+                "wait for the end of the run",
+            );
         }
         Self::new(
             StatusCode::CONFLICT,
@@ -318,8 +324,8 @@ impl Problem {
             StatusCode::CONFLICT,
             "stale-lease",
             why_stale(id, stale),
-            "The run that this lease stood for is over: the lease ran out, or the run was ended before. Nothing was \
-             changed.",
+            "The lease that was shown does not stand for a run that is under way: it ran out, or the run was ended \
+             before, or it is another job's. Nothing was changed.",
             "drop this run's result; extend the lease of work that takes long",
         )
     }
@@ -345,7 +351,7 @@ impl Problem {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "too-many-waiting",
-            format!("{limit} requests wait for jobs already, and no more may"),
+            format!("all {limit} places for requests that wait for a job are taken"),
             "No job was handed out.",
             "ask without `wait`, use fewer connections with a larger `limit`, or try again in a second",
         )

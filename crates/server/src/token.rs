@@ -39,14 +39,16 @@ impl Token {
     pub fn create(path: &Path) -> Result<Self, TokenError> {
         let token =
             Self::draw().map_err(|e| cannot("draw a token", path, &e, "see that the system's random source works"))?;
-        let mut file = new_private_file(path).map_err(|e| match e.kind() {
-            io::ErrorKind::AlreadyExists => TokenError {
+        let mut file = new_private_file(path).map_err(|error| {
+            if error.kind() != io::ErrorKind::AlreadyExists {
+                return cannot("create", path, &error, "see that its folder is there and can be written to");
+            }
+            let hint = "use it as it is; to change the token, delete the file first and restart all who use it";
+            TokenError {
                 happened: format!("there is a file `{}` already", path.display()),
                 means: "No token was written; the one that is there still counts.",
-                hint: "use it as it is; to change the token, delete the file first and restart all who use it"
-                    .to_owned(),
-            },
-            _ => cannot("create", path, &e, "see that its folder is there and can be written to"),
+                hint: hint.to_owned(),
+            }
         })?;
         let written = file.write_all(format!("{}\n", token.0).as_bytes()).and_then(|()| file.sync_all());
         if let Err(error) = written {

@@ -1,0 +1,14 @@
+//! The API as a client sees it: real servers, real sockets, bytes.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod bad_input;
+mod client;
+mod connections;
+mod ending;
+mod entering;
+mod faults;
+mod leasing;
+mod pushing;
+mod reading;
+mod running;
