@@ -8,7 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use job::lifecycle::Step;
 use job::time::SystemClock;
 use job::{
-    Clock, Ending, Jitter, Job, JobId, JobRef, Key, Lease, Moment, Now, OnConflict, QueueName, Run, Span, State,
+    Clock, Ending, Jitter, Job, JobId, JobRef, Key, Lease, Moment, Now, OnConflict, Outcome, QueueName, Run, Span,
+    State,
 };
 use tokio_util::sync::CancellationToken;
 use wire::v1::{self, Problem};
@@ -77,7 +78,7 @@ impl Desk {
                 }
                 OnConflict::Replace => {
                     holder.take(Step::replaced_by(id), now);
-                    replaced = Some(holder.public_id().to_string());
+                    replaced = Some(holder.id.to_string());
                 }
             }
         }
@@ -138,18 +139,17 @@ impl Desk {
         let step = match &job.state {
             State::Waiting { .. } => Step::cancelled("client".to_owned()),
             State::Dead { .. } => Step::discarded("client".to_owned()),
+            // What is to be so is so.
+            State::Ended { outcome: outcome @ (Outcome::Cancelled | Outcome::Discarded), .. } => {
+                return Ok(v1::CancelledJob { id: id.to_owned(), outcome: *outcome });
+            }
             State::Running(_) | State::Ended { .. } => {
                 let title = format!("the job {id} cannot be called off: it is {}", word(job, now));
-                return Err(problem(
-                    "not-waiting",
-                    409,
-                    title,
-                    "Nothing changed.",
-                    "only what waits can be called off",
-                ));
+                return Err(problem("ended", 409, title, "Nothing changed.", "only what waits can be called off"));
             }
         };
-        Ok(ended(job, step, now))
+        job.take(step, now);
+        Ok(v1::CancelledJob { id: id.to_owned(), outcome: outcome(job).expect("a job that took this step has ended") })
     }
 
     pub(crate) fn cancel_key(&self, queue: &QueueName, key: &Key) -> Result<v1::CancelledJob, Error> {
@@ -159,7 +159,8 @@ impl Desk {
             let title = format!("no job with the key {key} waits in the queue {queue}");
             return Err(problem("no-such-key", 404, title, "There is nothing to call off.", "see what was pushed"));
         };
-        Ok(ended(job, Step::cancelled("client".to_owned()), now))
+        job.take(Step::cancelled("client".to_owned()), now);
+        Ok(v1::CancelledJob { id: job.id.to_string(), outcome: Outcome::Cancelled })
     }
 
     pub(crate) fn job(&self, id: &str) -> Option<v1::JobView> {
@@ -205,7 +206,7 @@ fn answer(job: &Job, now: Now) -> v1::PushedJob {
     v1::PushedJob { state: Some(job.phase(now, false)), ..v1::PushedJob::of(job.public_id().to_string()) }
 }
 
-fn outcome(job: &Job) -> Option<job::Outcome> {
+fn outcome(job: &Job) -> Option<Outcome> {
     match &job.state {
         State::Ended { outcome, .. } => Some(*outcome),
         State::Waiting { .. } | State::Running(_) | State::Dead { .. } => None,
@@ -214,12 +215,6 @@ fn outcome(job: &Job) -> Option<job::Outcome> {
 
 fn word(job: &Job, now: Now) -> String {
     outcome(job).map_or_else(|| job.phase(now, false).as_str().to_owned(), |outcome| outcome.as_str().to_owned())
-}
-
-fn ended(job: &mut Job, step: Step, now: Now) -> v1::CancelledJob {
-    job.take(step, now);
-    let outcome = outcome(job).expect("a job that was called off or deleted has ended");
-    v1::CancelledJob { id: job.public_id().to_string(), outcome }
 }
 
 fn problem(word: &str, status: u16, title: String, detail: &str, hint: &str) -> Error {

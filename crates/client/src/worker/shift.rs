@@ -26,6 +26,9 @@ use crate::{Api, Error};
 /// The most jobs of one request: with the longest payloads the answer stays
 /// below what the client reads.
 const MOST_AT_ONCE: usize = 100;
+/// How long a request for jobs may still be answered when the worker is to
+/// stop. One that is older is parked, and no job is on its way to it.
+const ON_ITS_WAY: Duration = Duration::from_millis(250);
 /// How long the last ends may take to be told, after the worker has waited for
 /// its runs.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -40,6 +43,8 @@ pub(super) struct Rules {
 enum Event {
     /// It is to stop.
     Stop,
+    /// No job is on its way any more.
+    Quiet,
     /// It has waited long enough for what runs.
     Deadline,
     /// A run left.
@@ -66,6 +71,7 @@ pub(super) struct Shift {
     asking: Option<Asking>,
     /// The ends that went with the request for jobs.
     asked_with: Vec<End>,
+    asked_at: Instant,
     telling: Option<Telling>,
     ask: Pace,
     tell: Pace,
@@ -95,6 +101,7 @@ impl Shift {
             alone: false,
             asking: None,
             asked_with: Vec::new(),
+            asked_at: Instant::now(),
             telling: None,
             ask: Pace::new(),
             tell: Pace::new(),
@@ -111,16 +118,15 @@ impl Shift {
         loop {
             self.begin();
             if self.is_over() {
-                self.last_look();
-                if self.ends.is_empty() {
-                    break;
-                }
-                continue;
+                break;
             }
             match self.next(&mut shutdown).await {
                 Event::Stop => self.drain(),
                 Event::Deadline if self.stop.is_cancelled() => break,
+                Event::Quiet => self.stop_asking(),
                 Event::Deadline => {
+                    // What is given back now must not come here again.
+                    self.stop_asking();
                     self.stop.cancel();
                     self.deadline = Some(Instant::now() + LAST_WORDS);
                 }
@@ -155,6 +161,7 @@ impl Shift {
             let ends = if with { self.take_ends() } else { Vec::new() };
             let api = self.api.clone();
             self.asked_with.clone_from(&ends);
+            self.asked_at = now;
             self.asking = Some(async move { ends::tell_and_ask(&api, ends, Some(wish)).await }.boxed());
         }
         if self.telling.is_none() && !self.ends.is_empty() && self.tell.may() {
@@ -170,6 +177,7 @@ impl Shift {
 
     async fn next(&mut self, shutdown: &mut (impl Future<Output = ()> + Unpin)) -> Event {
         let again = [self.ask.not_before, self.tell.not_before].into_iter().flatten().min();
+        let quiet = (self.stopping.is_cancelled() && self.asking.is_some()).then(|| self.asked_at + ON_ITS_WAY);
         let at = |time: Option<Instant>| OptionFuture::from(time.map(sleep_until));
         tokio::select! {
             () = shutdown, if !self.stopping.is_cancelled() => Event::Stop,
@@ -187,6 +195,7 @@ impl Shift {
                 self.telling = None;
                 Event::Told(told)
             }
+            Some(()) = at(quiet) => Event::Quiet,
             Some(()) = at(self.deadline) => Event::Deadline,
             Some(()) = at(again) => Event::Again,
         }
@@ -200,13 +209,14 @@ impl Shift {
 
     /// Whether everything that was begun has ended, after it was told to stop.
     fn is_over(&self) -> bool {
-        self.stopping.is_cancelled() && self.runs.is_empty() && self.ends.is_empty() && self.telling.is_none()
+        let idle = self.asking.is_none() && self.telling.is_none();
+        self.stopping.is_cancelled() && idle && self.runs.is_empty() && self.ends.is_empty()
     }
 
-    /// Jobs that came in the last moment are given back; a request that is
-    /// still parked is dropped, and the server notices. Ends that went with it
-    /// may not have been heard: they are told again.
-    fn last_look(&mut self) {
+    /// Drops a request that is still parked, and the server notices. Jobs that
+    /// came in the last moment are given back. Ends that went with it may not
+    /// have been heard: they are told again.
+    fn stop_asking(&mut self) {
         let Some(asking) = self.asking.take() else { return };
         let asked_with = std::mem::take(&mut self.asked_with);
         match asking.now_or_never() {

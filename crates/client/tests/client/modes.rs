@@ -4,11 +4,7 @@ use aloud_client::{
     Aloud, Became, CalledOff, Ctx, Ending, Error, Failure, Handlers, Happened, JobKind, Outcome, Phase, Push, Span,
 };
 
-use crate::support::SendNotice;
-
-fn notice(notice: u64) -> SendNotice {
-    SendNotice { notice }
-}
+use crate::support::{SendNotice, Server, notice};
 
 #[tokio::test]
 async fn what_is_pushed_is_recorded_and_nothing_runs() {
@@ -23,36 +19,44 @@ async fn what_is_pushed_is_recorded_and_nothing_runs() {
     assert!(recorded.views().is_empty());
 }
 
-#[tokio::test]
-async fn keys_and_ids_are_treated_as_the_server_treats_them() {
-    let (aloud, recorded) = Aloud::recorded();
+/// Pushes and calls off, and holds the answers to what a server gives.
+async fn behaves_as_a_server(aloud: &Aloud) {
     let first = aloud.push(&notice(1)).key("k").id("one").send().await.unwrap();
     assert_eq!((first.id.as_str(), first.became), ("one", Became::New { replaced: None }));
-    assert_eq!(aloud.push(&notice(2)).key("k").send().await.unwrap().became, Became::Kept);
+    let kept = aloud.push(&notice(2)).key("k").send().await.unwrap();
+    assert_eq!((kept.id.as_str(), kept.became), ("one", Became::Kept));
     assert_eq!(aloud.push(&notice(1)).id("one").send().await.unwrap().became, Became::Known { outcome: None });
     let refused = aloud.push(&notice(2)).key("k").reject().send().await.unwrap_err();
-    assert!(refused.is_conflict(), "{refused}");
-    let many = aloud.push_many([Push::of(&notice(2)).key("k").reject(), Push::of(&notice(3))]).await.unwrap();
-    assert!(matches!(many[0].became, Became::Rejected { .. }));
-    assert!(matches!(many[1].became, Became::New { .. }));
-    let second = aloud.push(&notice(4)).key("k").replace().send().await.unwrap();
-    assert_eq!(second.became, Became::New { replaced: Some("one".into()) });
-    let waiting: Vec<_> = recorded.waiting::<SendNotice>().into_iter().map(|record| record.job.notice).collect();
-    assert_eq!(waiting, [3, 4]);
+    assert!(refused.is_conflict() && refused.is_for_good(), "{refused}");
+    let many = aloud.push_many([Push::of(&notice(2)).key("k").reject(), Push::of(&notice(3)).id("three")]);
+    let many = many.await.unwrap();
+    assert!(matches!(many[0].became, Became::Rejected { .. }), "{many:?}");
+    assert!(matches!(many[1].became, Became::New { .. }), "{many:?}");
+    let second = aloud.push(&notice(4)).key("k").replace().id("four").send().await.unwrap();
+    assert_eq!(second.became, Became::New { replaced: Some("j1".into()) });
+    assert_eq!(aloud.job("one").await.unwrap().unwrap().outcome, Some(Outcome::Superseded));
+    let again = aloud.push(&notice(1)).id("one").send().await.unwrap();
+    assert_eq!(again.became, Became::Known { outcome: Some(Outcome::Superseded) });
+
+    let off = aloud.cancel_key("mail", "k").await.unwrap();
+    assert!(matches!(off, CalledOff::Yes { outcome: Outcome::Cancelled, .. }), "{off:?}");
+    assert_eq!(aloud.cancel_key("mail", "k").await.unwrap(), CalledOff::NoSuchJob);
+    let yes = CalledOff::Yes { id: "three".into(), outcome: Outcome::Cancelled };
+    assert_eq!(aloud.cancel("three").await.unwrap(), yes);
+    assert_eq!(aloud.cancel("three").await.unwrap(), yes, "what is to be so is so");
+    assert!(matches!(aloud.cancel("one").await.unwrap(), CalledOff::TooLate { .. }), "it was replaced");
+    assert_eq!(aloud.cancel("nobody").await.unwrap(), CalledOff::NoSuchJob);
+    assert_eq!(aloud.job("four").await.unwrap().unwrap().outcome, Some(Outcome::Cancelled));
+    assert!(aloud.job("nobody").await.unwrap().is_none());
 }
 
 #[tokio::test]
-async fn what_waits_can_be_called_off_and_what_does_not_cannot() {
+async fn the_recorded_mode_answers_as_a_server_does() {
     let (aloud, recorded) = Aloud::recorded();
-    let one = aloud.push(&notice(1)).key("k").send().await.unwrap();
-    let yes = CalledOff::Yes { id: one.id.clone(), outcome: Outcome::Cancelled };
-    assert_eq!(aloud.cancel_key("mail", "k").await.unwrap(), yes);
-    assert_eq!(aloud.cancel_key("mail", "k").await.unwrap(), CalledOff::NoSuchJob);
-    assert!(matches!(aloud.cancel(&one.id).await.unwrap(), CalledOff::TooLate { .. }));
-    assert_eq!(aloud.cancel("nobody").await.unwrap(), CalledOff::NoSuchJob);
-    assert_eq!(aloud.job(&one.id).await.unwrap().unwrap().outcome, Some(Outcome::Cancelled));
-    assert!(aloud.job("nobody").await.unwrap().is_none());
+    behaves_as_a_server(&aloud).await;
+    assert_eq!(recorded.pushed::<SendNotice>().len(), 3);
     assert!(recorded.waiting::<SendNotice>().is_empty());
+    behaves_as_a_server(&Server::start().await.aloud()).await;
 }
 
 async fn send(job: SendNotice, ctx: Ctx) -> Result<Ending, Failure> {
