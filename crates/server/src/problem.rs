@@ -21,24 +21,87 @@ pub(crate) struct Problem(Box<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    status: StatusCode,
-    word: &'static str,
+    sort: Sort,
     title: String,
     detail: String,
     hint: String,
     header: Option<(HeaderName, HeaderValue)>,
 }
 
+/// A sort of problem.
+#[derive(Clone, Copy, Debug)]
+enum Sort {
+    Unauthorized,
+    OtherApp,
+    WrongHost,
+    WrongOrigin,
+    NoSuchAddress,
+    WrongMethod,
+    BadPath,
+    BadQuery,
+    NotJson,
+    BadJson,
+    TooLarge,
+    TooSlow,
+    BrokenBody,
+    Refused,
+    NoSuchJob,
+    NoSuchKey,
+    KeyHeld,
+    Running,
+    Ended,
+    CameBack,
+    StaleLease,
+    TooManyWaiting,
+    Broken,
+    Busy,
+    Full,
+    Unknown,
+    Damaged,
+    Stopping,
+}
+
+impl Sort {
+    /// Its status, and the word that scripts know it by: neither ever changes.
+    /// `docs/http-api.md` lists them all.
+    const fn status_and_word(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            Self::OtherApp => (StatusCode::FORBIDDEN, "other-app"),
+            Self::WrongHost => (StatusCode::MISDIRECTED_REQUEST, "wrong-host"),
+            Self::WrongOrigin => (StatusCode::FORBIDDEN, "wrong-origin"),
+            Self::NoSuchAddress => (StatusCode::NOT_FOUND, "no-such-address"),
+            Self::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, "wrong-method"),
+            Self::BadPath => (StatusCode::BAD_REQUEST, "bad-path"),
+            Self::BadQuery => (StatusCode::BAD_REQUEST, "bad-query"),
+            Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json"),
+            Self::BadJson => (StatusCode::BAD_REQUEST, "bad-json"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
+            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too-slow"),
+            Self::BrokenBody => (StatusCode::BAD_REQUEST, "broken-body"),
+            Self::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
+            Self::NoSuchJob => (StatusCode::NOT_FOUND, "no-such-job"),
+            Self::NoSuchKey => (StatusCode::NOT_FOUND, "no-such-key"),
+            Self::KeyHeld => (StatusCode::CONFLICT, "key-held"),
+            Self::Running => (StatusCode::CONFLICT, "running"),
+            Self::Ended => (StatusCode::CONFLICT, "ended"),
+            Self::CameBack => (StatusCode::CONFLICT, "came-back"),
+            Self::StaleLease => (StatusCode::CONFLICT, "stale-lease"),
+            Self::TooManyWaiting => (StatusCode::SERVICE_UNAVAILABLE, "too-many-waiting"),
+            Self::Broken => (StatusCode::INTERNAL_SERVER_ERROR, "broken"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Self::Full => (StatusCode::INSUFFICIENT_STORAGE, "full"),
+            Self::Unknown => (StatusCode::INTERNAL_SERVER_ERROR, "unknown"),
+            Self::Damaged => (StatusCode::INTERNAL_SERVER_ERROR, "damaged"),
+            Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+        }
+    }
+}
+
 impl Problem {
-    fn new(
-        status: StatusCode,
-        word: &'static str,
-        title: impl Into<String>,
-        detail: impl Into<String>,
-        hint: impl Into<String>,
-    ) -> Self {
+    fn new(sort: Sort, title: impl Into<String>, detail: impl Into<String>, hint: impl Into<String>) -> Self {
         let (title, detail, hint) = (title.into(), detail.into(), hint.into());
-        Self(Box::new(Inner { status, word, title, detail, hint, header: None }))
+        Self(Box::new(Inner { sort, title, detail, hint, header: None }))
     }
 
     fn with(mut self, name: HeaderName, value: &'static str) -> Self {
@@ -49,7 +112,8 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Inner { status, word, title, detail, hint, header } = *self.0;
+        let Inner { sort, title, detail, hint, header } = *self.0;
+        let (status, word) = sort.status_and_word();
         let type_ = format!("{}{word}", v1::Problem::TYPE_PREFIX);
         let document = v1::Problem { type_, title, status: status.as_u16(), detail, hint };
         let body = serde_json::to_vec(&document).expect("a problem is JSON");
@@ -65,8 +129,7 @@ impl IntoResponse for Problem {
 impl Problem {
     pub(crate) fn no_token() -> Self {
         Self::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
+            Sort::Unauthorized,
             "no token came with the request",
             "It was not looked at, and nothing was changed.",
             "send the header `Authorization: Bearer TOKEN` with the text in the server's token file",
@@ -76,8 +139,7 @@ impl Problem {
 
     pub(crate) fn wrong_token() -> Self {
         Self::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
+            Sort::Unauthorized,
             "the token is not this server's",
             "The request was not looked at, and nothing was changed.",
             "send the text in the server's token file; each server has its own",
@@ -87,8 +149,7 @@ impl Problem {
 
     pub(crate) fn other_app(named: &str, ours: &AppName) -> Self {
         Self::new(
-            StatusCode::FORBIDDEN,
-            "other-app",
+            Sort::OtherApp,
             format!("the request is for the app `{named}`, and this server belongs to `{ours}`"),
             "It was not looked at, and nothing was changed. Two apps never share a queue by accident.",
             format!("send it to the server of `{named}`, or set the app's name to `{ours}`"),
@@ -97,8 +158,7 @@ impl Problem {
 
     pub(crate) fn wrong_host(named: &str) -> Self {
         Self::new(
-            StatusCode::MISDIRECTED_REQUEST,
-            "wrong-host",
+            Sort::WrongHost,
             format!("{named:?} is not a name of this server"),
             "The request was not looked at, and nothing was changed. A web page elsewhere could otherwise reach this \
              server through a name that it controls.",
@@ -108,8 +168,7 @@ impl Problem {
 
     pub(crate) fn wrong_origin(named: &str) -> Self {
         Self::new(
-            StatusCode::FORBIDDEN,
-            "wrong-origin",
+            Sort::WrongOrigin,
             format!("the request comes from a page of {named:?}"),
             "It was not looked at, and nothing was changed. Pages of other sites may not use this server.",
             "add the page's host to the server's `allowed_hosts` if it is yours",
@@ -121,8 +180,7 @@ impl Problem {
 impl Problem {
     pub(crate) fn no_such_address() -> Self {
         Self::new(
-            StatusCode::NOT_FOUND,
-            "no-such-address",
+            Sort::NoSuchAddress,
             "there is nothing at this address",
             NOTHING,
             "look at the path; the API lies under `/v1`, and a `/` in an id, queue or key is written `%2F`",
@@ -131,8 +189,7 @@ impl Problem {
 
     pub(crate) fn wrong_method(method: &http::Method) -> Self {
         Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "wrong-method",
+            Sort::WrongMethod,
             format!("{method} cannot be done to this address"),
             NOTHING,
             "use one of the methods that the header `Allow` of this answer names",
@@ -141,8 +198,7 @@ impl Problem {
 
     pub(crate) fn bad_path(why: impl fmt::Display) -> Self {
         Self::new(
-            StatusCode::BAD_REQUEST,
-            "bad-path",
+            Sort::BadPath,
             format!("the path cannot be read: {why}"),
             NOTHING,
             "write what is not a letter or a digit as UTF-8 with percent signs: `ü` is `%C3%BC`",
@@ -151,8 +207,7 @@ impl Problem {
 
     pub(crate) fn bad_query(why: impl fmt::Display) -> Self {
         Self::new(
-            StatusCode::BAD_REQUEST,
-            "bad-query",
+            Sort::BadQuery,
             format!("the query cannot be read: {why}"),
             NOTHING,
             "give `state`, `outcome`, `queue`, `kind`, `key`, `after` or `limit`, each once",
@@ -166,7 +221,7 @@ impl Problem {
         };
         let hint = "add the header `Content-Type: application/json` (curl: `-H 'Content-Type: application/json'`)";
         let detail = "It was not read, and nothing was changed.";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", title, detail, hint)
+        Self::new(Sort::NotJson, title, detail, hint)
     }
 
     pub(crate) fn bad_json(field: Option<&str>, why: impl fmt::Display) -> Self {
@@ -175,13 +230,12 @@ impl Problem {
             None => format!("the body cannot be read: {why}"),
         };
         let hint = "send the JSON that this address takes; `docs/http-api.md` shows it field by field";
-        Self::new(StatusCode::BAD_REQUEST, "bad-json", title, NOTHING, hint)
+        Self::new(Sort::BadJson, title, NOTHING, hint)
     }
 
     pub(crate) fn too_large(limit: usize) -> Self {
         Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too-large",
+            Sort::TooLarge,
             format!("the body has more than {limit} bytes"),
             "It was not read to its end, and nothing was changed.",
             "send fewer jobs at once; store large data elsewhere and push a reference to it",
@@ -191,8 +245,7 @@ impl Problem {
 
     pub(crate) fn too_slow(limit: std::time::Duration) -> Self {
         Self::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "too-slow",
+            Sort::TooSlow,
             format!("the body did not arrive within {limit:?}"),
             NOTHING,
             "send it again, or less at once",
@@ -201,24 +254,12 @@ impl Problem {
     }
 
     pub(crate) fn broken_body() -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "broken-body",
-            "the body ended before it was whole",
-            NOTHING,
-            "send it again",
-        )
-        .with(CONNECTION, "close")
+        Self::new(Sort::BrokenBody, "the body ended before it was whole", NOTHING, "send it again")
+            .with(CONNECTION, "close")
     }
 
     pub(crate) fn refused(field: impl fmt::Display, why: impl fmt::Display) -> Self {
-        Self::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "refused",
-            format!("`{field}`: {why}"),
-            NOTHING,
-            format!("correct `{field}` and send it again"),
-        )
+        Self::new(Sort::Refused, format!("`{field}`: {why}"), NOTHING, format!("correct `{field}` and send it again"))
     }
 }
 
@@ -232,8 +273,7 @@ impl From<v1::Refused> for Problem {
 impl Problem {
     pub(crate) fn no_such_job(id: &impl fmt::Display) -> Self {
         Self::new(
-            StatusCode::NOT_FOUND,
-            "no-such-job",
+            Sort::NoSuchJob,
             format!("there is no job `{id}`"),
             "It was never pushed, or it ended so long ago that it is not kept any more. Nothing was changed.",
             "`GET /v1/jobs` lists the jobs that are kept",
@@ -242,8 +282,7 @@ impl Problem {
 
     pub(crate) fn no_such_key(queue: &QueueName, key: &Key) -> Self {
         Self::new(
-            StatusCode::NOT_FOUND,
-            "no-such-key",
+            Sort::NoSuchKey,
             format!("no job with the key `{key}` waits in the queue `{queue}`"),
             "There is nothing to call off. Nothing was changed.",
             "look with `GET /v1/jobs?queue=…&key=…` what became of the jobs that had it",
@@ -252,8 +291,7 @@ impl Problem {
 
     pub(crate) fn push_rejected(holder: &impl fmt::Display) -> Self {
         Self::new(
-            StatusCode::CONFLICT,
-            "key-held",
+            Sort::KeyHeld,
             rejected(holder),
             "`on_conflict` is `reject`, so the new job was not pushed. Nothing was changed.",
             "cancel that job first, or push with `keep` or `replace`",
@@ -262,8 +300,7 @@ impl Problem {
 
     pub(crate) fn retry_meets_key(id: &impl fmt::Display, holder: &impl fmt::Display) -> Self {
         Self::new(
-            StatusCode::CONFLICT,
-            "key-held",
+            Sort::KeyHeld,
             format!("the job `{id}` cannot be tried again: the waiting job `{holder}` holds its key"),
             NOTHING,
             "cancel the one that waits, or leave the old one as it is",
@@ -272,8 +309,7 @@ impl Problem {
 
     pub(crate) fn running(id: &impl fmt::Display) -> Self {
         Self::new(
-            StatusCode::CONFLICT,
-            "running",
+            Sort::Running,
             format!("the job `{id}` is running"),
             "What runs is not stopped. Nothing was changed.",
             "wait for the end of the run; if it fails and waits again, the job can still be called off",
@@ -282,8 +318,7 @@ impl Problem {
 
     pub(crate) fn ended(id: &impl fmt::Display, outcome: Outcome) -> Self {
         Self::new(
-            StatusCode::CONFLICT,
-            "ended",
+            Sort::Ended,
             format!("the job `{id}` has ended as {}", outcome.as_str()),
             "An end is final. Nothing was changed.",
             "push a new job if the work is still wanted",
@@ -293,16 +328,14 @@ impl Problem {
     pub(crate) fn cannot_retry(id: &impl fmt::Display, phase: Phase) -> Self {
         if phase == Phase::Running {
             return Self::new(
-                StatusCode::CONFLICT,
-                "running",
+                Sort::Running,
                 format!("the job `{id}` is running"),
                 "There is nothing to try again yet. Nothing was changed.",
                 "wait for the end of the run",
             );
         }
         Self::new(
-            StatusCode::CONFLICT,
-            "ended",
+            Sort::Ended,
             format!("the job `{id}` has {}, and cannot be tried again", phase.as_str()),
             "An end is final. Nothing was changed.",
             "push a new job if the work is still wanted",
@@ -311,8 +344,7 @@ impl Problem {
 
     pub(crate) fn came_back(id: &impl fmt::Display, phase: Phase) -> Self {
         Self::new(
-            StatusCode::CONFLICT,
-            "came-back",
+            Sort::CameBack,
             format!("the job `{id}` was dead and is {} again", phase.as_str()),
             "Somebody revived it in this moment. Nothing was changed by this request.",
             "send it again if the job is still to be deleted",
@@ -321,8 +353,7 @@ impl Problem {
 
     pub(crate) fn stale(id: &impl fmt::Display, stale: Stale) -> Self {
         Self::new(
-            StatusCode::CONFLICT,
-            "stale-lease",
+            Sort::StaleLease,
             why_stale(id, stale),
             "The lease that was shown does not stand for a run that is under way: it ran out, or the run was ended \
              before, or it is another job's. Nothing was changed.",
@@ -349,8 +380,7 @@ pub(crate) fn why_stale(id: &impl fmt::Display, stale: Stale) -> String {
 impl Problem {
     pub(crate) fn too_many_waiting(limit: usize) -> Self {
         Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "too-many-waiting",
+            Sort::TooManyWaiting,
             format!("all {limit} places for requests that wait for a job are taken"),
             "No job was handed out.",
             "ask without `wait`, use fewer connections with a larger `limit`, or try again in a second",
@@ -360,8 +390,7 @@ impl Problem {
 
     pub(crate) fn broken() -> Self {
         Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "broken",
+            Sort::Broken,
             "the server met a defect of its own",
             "It is unknown whether the change was made. The server goes on serving.",
             "look at the server's log, and report it; repeat a push only with the same `id`",
@@ -374,39 +403,29 @@ impl From<queue::Error> for Problem {
         let title = error.to_string();
         match error {
             queue::Error::Busy(_) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", title, NOTHING, "send it again in a second")
-                    .with(RETRY_AFTER, "1")
+                Self::new(Sort::Busy, title, NOTHING, "send it again in a second").with(RETRY_AFTER, "1")
             }
             queue::Error::Full(_) => Self::new(
-                StatusCode::INSUFFICIENT_STORAGE,
-                "full",
+                Sort::Full,
                 title,
                 "No job was pushed. What is there is still handed out, ended and called off.",
                 "make room on the file system that the store is on, then push again",
             ),
             queue::Error::Lost(_) => Self::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "unknown",
+                Sort::Unknown,
                 title,
                 "It may have happened, and it may not have.",
                 "a push with an `id`, and whatever shows a lease, can be sent again safely; otherwise look with \
                  `GET /v1/jobs` first",
             ),
             queue::Error::Damaged(_) => Self::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "damaged",
+                Sort::Damaged,
                 title,
                 "The server does not serve from it until a person has looked.",
                 "look at the server's log, and at `GET /v1/status`",
             ),
-            queue::Error::Closing => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "stopping",
-                title,
-                NOTHING,
-                "send it again when the server is back",
-            )
-            .with(RETRY_AFTER, "1"),
+            queue::Error::Closing => Self::new(Sort::Stopping, title, NOTHING, "send it again when the server is back")
+                .with(RETRY_AFTER, "1"),
         }
     }
 }

@@ -141,7 +141,9 @@ impl Response {
     }
 
     pub(crate) fn value(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("not JSON: {e}: {}", self.body))
+        let value = serde_json::from_str(&self.body);
+        assert!(value.is_ok(), "not JSON: {}", self.body);
+        value.unwrap()
     }
 
     /// What stands at a JSON pointer.
