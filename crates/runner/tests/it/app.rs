@@ -118,7 +118,7 @@ async fn see<R: IntoResponse>(
 
 async fn talk(mut stream: TcpStream, bytes: &[u8], then: Then) {
     let mut some = [0; 4_096];
-    stream.read(&mut some).await.ok();
+    let Ok(1..) = stream.read(&mut some).await else { return };
     loop {
         if stream.write_all(bytes).await.is_err() {
             return;

@@ -8,6 +8,7 @@ use job::time::SystemClock;
 use job::{Attempt, Happened, JobRef, KindName, NewJob, Outcome, Payload, Phase, Policy, Rules, Span, Spec, State};
 use queue::{Found, Guards, NoGuards, Pushed, Queue};
 use runner::{Handler, Run, Runner, Secret};
+use store::Store;
 use store::memory::Memory;
 
 /// How long anything in these tests may take.
@@ -31,10 +32,19 @@ impl Bench {
     }
 
     pub(crate) fn asking(handler: Handler, guards: Arc<dyn Guards>) -> Self {
+        Self::over(handler, guards, |store| store)
+    }
+
+    /// The same, with something between the queue and its store.
+    pub(crate) fn over(
+        handler: Handler,
+        guards: Arc<dyn Guards>,
+        between: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
+    ) -> Self {
         let clock = Arc::new(SystemClock::resume(None));
         let rules = Rules { own_kinds: [handler.kind().clone()].into(), ..Rules::default() };
         let store = Memory::new("notice".parse().unwrap(), rules, &*clock);
-        let queue = Queue::start(Arc::new(store), clock, guards);
+        let queue = Queue::start(between(Arc::new(store)), clock, guards);
         let runner = Runner::start(queue.clone(), vec![handler]);
         Self { queue, runner: Some(runner) }
     }

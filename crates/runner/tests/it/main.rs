@@ -15,4 +15,5 @@ mod guards;
 mod http;
 mod mail;
 mod mailbox;
+mod manual;
 mod run;

@@ -1,11 +1,13 @@
 //! The whole loop: from a push to how it ended.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use job::{Cause, Happened, Phase, Policy, Span, State};
-use queue::From;
+use queue::{From, NoGuards};
 use runner::{Ack, ExecHandler, Handler, HttpHandler, Run};
+use store::Error;
+use store::faults::{Fault, Faulty, Verb};
 
 use crate::app::{App, Then, answer};
 use crate::bench::{Bench, Ended, KIND, kind, secret, until, within};
@@ -145,6 +147,49 @@ async fn what_still_runs_at_the_end_of_a_stop_is_ended_and_put_off_without_spend
     until(async || (bench.get(&id).await.phase == Phase::Running).then_some(())).await.expect("it runs");
     within(bench.runner.take().unwrap().stop_within(Span::from_millis(50))).await.expect("it stops");
     assert!(bench.get(&id).await.snoozed().0.contains("whether the job was done is unknown"));
+}
+
+/// Refuses the first claim and the first end, and loses the answer to the
+/// second end.
+#[derive(Default)]
+struct Stumbling {
+    claims: AtomicUsize,
+    ends: AtomicUsize,
+}
+
+impl Fault for Stumbling {
+    fn instead(&self, verb: Verb) -> Option<Error> {
+        let first = match verb {
+            Verb::Claim => self.claims.fetch_add(1, Ordering::SeqCst) == 0,
+            Verb::Finish => self.ends.fetch_add(1, Ordering::SeqCst) == 0,
+            _ => false,
+        };
+        first.then(|| Error::Busy("it stumbles".to_owned()))
+    }
+
+    fn afterwards(&self, verb: Verb) -> Option<Error> {
+        let second = verb == Verb::Finish && self.ends.load(Ordering::SeqCst) == 2;
+        second.then(|| Error::Lost("it stumbles".to_owned()))
+    }
+}
+
+#[tokio::test]
+async fn an_end_is_told_until_it_is_heard_and_a_job_is_run_once_all_the_same() {
+    let app = App::right(200, "sent").await;
+    let handler = Handler::new(kind(), post_to(&app)).with_concurrency(1).unwrap();
+    let stumbling = Arc::new(Mutex::new(None));
+    let seen = Arc::clone(&stumbling);
+    let bench = Bench::over(handler, Arc::new(NoGuards), move |store| {
+        let faulty = Arc::new(Faulty::new(Stumbling::default(), store));
+        *seen.lock().unwrap() = Some(Arc::clone(&faulty));
+        faulty
+    });
+    for _ in 0..2 {
+        assert_eq!(bench.push_and_run("null").await.done().as_deref(), Some("sent"));
+    }
+    assert_eq!(app.seen().len(), 2, "once for each job");
+    let faulty = stumbling.lock().unwrap().take().unwrap();
+    assert_eq!(faulty.fault.ends.load(Ordering::SeqCst), 4, "refused, lost, too late to count, and the second job's");
 }
 
 #[tokio::test]
