@@ -2,8 +2,10 @@
 //!
 //! A guard is asked when somebody waits for jobs where one is due, and never
 //! more than can be used: for those who wait at a place, as many as they would
-//! take. A guard that does not answer soon stops counting against them, so that
-//! the next job is asked about; it still counts against [`MAX_OPEN`].
+//! take. A guard that has answered counts until a claim that was made after it
+//! found nothing, for until then its yes is still to be claimed. A guard that
+//! does not answer soon stops counting, so that the next job is asked about; it
+//! still counts against [`MAX_OPEN`].
 
 use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
@@ -55,6 +57,15 @@ pub(crate) enum Asked {
     Slow(Inquiry),
 }
 
+/// The guards of one place that are asked, or were.
+#[derive(Debug, Default)]
+struct Soon {
+    /// How many are being asked, and have not taken long yet.
+    asked: usize,
+    /// When those were heard of that have answered since a claim found nothing.
+    answered: Vec<u64>,
+}
+
 /// What is being asked.
 #[derive(Debug, Default)]
 pub(crate) struct Asking {
@@ -63,15 +74,19 @@ pub(crate) struct Asking {
     said: u64,
     /// Where a call of the store for questions is under way.
     calls: HashSet<Source>,
-    /// How many guards are being asked, and have not taken long yet.
-    soon: HashMap<Source, usize>,
+    /// The guards that count against those who wait.
+    soon: HashMap<Source, Soon>,
     /// How many guards are being asked, or may be by the calls under way.
     open: usize,
 }
 
 impl Asking {
-    /// Takers wait at `place`, and guards could be asked there.
-    pub(crate) fn unasked(&mut self, place: Source) {
+    /// A claim at `place` found nothing for those who wait, and guards could be
+    /// asked there; `heard` is what had been heard when the claim was made.
+    pub(crate) fn unasked(&mut self, place: Source, heard: u64) {
+        if let Some(soon) = self.soon.get_mut(&place) {
+            soon.answered.retain(|at| *at > heard);
+        }
         self.said += 1;
         self.unasked.insert(place, self.said);
     }
@@ -89,8 +104,8 @@ impl Asking {
         self.unasked.retain(|place, _| wanted(place, 1) > 0);
         for (place, said) in &self.unasked {
             let free = MAX_OPEN - self.open;
-            let asked = self.soon.get(place).copied().unwrap_or(0);
-            let limit = wanted(place, MAX_OPEN).saturating_sub(asked).min(free);
+            let soon = self.soon.get(place).map_or(0, |soon| soon.asked + soon.answered.len());
+            let limit = wanted(place, MAX_OPEN).saturating_sub(soon).min(free);
             if limit > 0 && !self.calls.contains(place) {
                 self.open += limit;
                 self.calls.insert(place.clone());
@@ -112,24 +127,27 @@ impl Asking {
             }
         }
         for question in questions.unwrap_or_default() {
-            *self.soon.entry(place_of(&call.from, &question.job)).or_default() += 1;
+            self.soon.entry(place_of(&call.from, &question.job)).or_default().asked += 1;
         }
     }
 
-    /// An inquiry went on.
-    pub(crate) fn went_on(&mut self, asked: &Asked) {
-        let (place, counted) = match asked {
-            Asked::Done { place, slow } => {
-                self.open -= 1;
-                (place, !slow)
-            }
-            Asked::Slow(inquiry) => (&inquiry.place, true),
-        };
-        if counted && let Some(soon) = self.soon.get_mut(place) {
-            *soon -= 1;
-            if *soon == 0 {
-                self.soon.remove(place);
-            }
+    /// A guard takes long: it does not count any more.
+    pub(crate) fn slow(&mut self, inquiry: &Inquiry) {
+        self.soon.entry(inquiry.place.clone()).or_default().asked -= 1;
+    }
+
+    /// A guard was asked. `heard` says when, and is nothing if nobody waits there.
+    pub(crate) fn done(&mut self, place: &Source, slow: bool, heard: Option<u64>) {
+        self.open -= 1;
+        let soon = self.soon.entry(place.clone()).or_default();
+        soon.asked -= usize::from(!slow);
+        match heard {
+            Some(heard) if soon.answered.len() < MAX_OPEN => soon.answered.push(heard),
+            Some(_) => {}
+            None => soon.answered.clear(),
+        }
+        if soon.asked == 0 && soon.answered.is_empty() {
+            self.soon.remove(place);
         }
     }
 }

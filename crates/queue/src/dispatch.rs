@@ -168,7 +168,7 @@ impl Dispatch {
             self.claim(errand);
         }
         let (unasked, once) = self.shared.takers().unasked();
-        unasked.into_iter().for_each(|place| self.asking.unasked(place));
+        unasked.into_iter().for_each(|(place, heard)| self.asking.unasked(place, heard));
         for (from, limit) in once {
             if let Some(call) = self.asking.once(from, limit) {
                 self.call(call);
@@ -224,10 +224,15 @@ impl Dispatch {
     }
 
     fn asked(&mut self, asked: Asked) {
-        self.asking.went_on(&asked);
         match asked {
-            Asked::Done { .. } => {}
-            Asked::Slow(inquiry) => self.inquire(inquiry),
+            Asked::Done { place, slow } => {
+                let heard = self.shared.takers().hear_of(&place);
+                self.asking.done(&place, slow, heard);
+            }
+            Asked::Slow(inquiry) => {
+                self.asking.slow(&inquiry);
+                self.inquire(inquiry);
+            }
         }
     }
 

@@ -13,7 +13,7 @@
 //!
 //! Pure bookkeeping under one lock: it never waits and never calls a store.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
 use std::mem;
 
@@ -146,8 +146,9 @@ pub(crate) struct Takers {
     /// The lines that are hot, each once.
     hot: VecDeque<Source>,
     errands: usize,
-    /// Where takers wait and guards could be asked.
-    unasked: HashSet<Source>,
+    /// Where a claim found nothing, takers wait, and guards could be asked; and
+    /// what had been heard when the claim was made.
+    unasked: HashMap<Source, u64>,
     /// Where somebody came by without waiting, and how many guards could be
     /// asked for it.
     once: Vec<(From, usize)>,
@@ -190,7 +191,8 @@ impl Takers {
             }
         }
         if unasked {
-            self.unasked.extend(look.free.as_ref().map(Source::all).unwrap_or_default());
+            let sources = look.free.as_ref().map(Source::all).unwrap_or_default();
+            self.unasked.extend(sources.into_iter().map(|source| (source, look.heard)));
         }
         self.takers.insert(id, Taker { wish, to, claiming: false, leaving: false });
         Ok((id, answer))
@@ -205,7 +207,7 @@ impl Takers {
 
     /// Takes what was said about guards that could be asked: where takers wait,
     /// and for those who came by.
-    pub(crate) fn unasked(&mut self) -> (HashSet<Source>, Vec<(From, usize)>) {
+    pub(crate) fn unasked(&mut self) -> (HashMap<Source, u64>, Vec<(From, usize)>) {
         (mem::take(&mut self.unasked), mem::take(&mut self.once))
     }
 
@@ -219,10 +221,23 @@ impl Takers {
         // The bell names queues; a job in any of them may be of a line's kind.
         let kinds = self.kinds.keys().cloned().map(Source::Kind);
         for source in queues.chain(kinds).collect::<Vec<_>>() {
-            let heard = self.heard;
-            self.line_mut(&source).rung = heard;
-            self.heat(&source);
+            self.ring(&source);
         }
+    }
+
+    /// A guard was asked for those who wait at `source`: as if the bell had rung
+    /// for it alone. Answers what was heard up to then, if anybody waits there.
+    pub(crate) fn hear_of(&mut self, source: &Source) -> Option<u64> {
+        self.line(source)?;
+        self.heard += 1;
+        self.ring(source);
+        Some(self.heard)
+    }
+
+    fn ring(&mut self, source: &Source) {
+        let heard = self.heard;
+        self.line_mut(source).rung = heard;
+        self.heat(source);
     }
 
     /// The next claim to be made, if there is anything to claim for anybody.
@@ -276,7 +291,7 @@ impl Takers {
                 self.cool(source);
             }
         }
-        let unasked = answer.as_ref().is_ok_and(|claimed| claimed.unasked);
+        let unasked = nothing && answer.as_ref().is_ok_and(|claimed| claimed.unasked);
         let after = match answer {
             Ok(claimed) if claimed.jobs.is_empty() => self.wait_on(errand.taker),
             Ok(claimed) => self.hand_over(errand.taker, Ok(claimed.jobs)),
@@ -287,7 +302,7 @@ impl Takers {
             }
         };
         if unasked {
-            self.unasked.extend(sources.iter().cloned());
+            self.unasked.extend(sources.iter().map(|source| (source.clone(), errand.heard)));
         }
         for source in &sources {
             self.forget_if_deserted(source);
