@@ -1,7 +1,7 @@
 //! The client against what it talks to: a real server on a free port, the
 //! application's SQLite file, and this process.
 
-#![expect(clippy::panic, reason = "a test that cannot go on should say where")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod modes;
 mod outbox;

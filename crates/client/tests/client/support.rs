@@ -117,10 +117,9 @@ impl Server {
     /// The lease of a job that runs.
     pub(crate) async fn lease_of(&self, id: &str) -> String {
         let (_, queue) = self.running.as_ref().expect("the server runs");
-        match queue.get(id.parse().unwrap()).await.unwrap().unwrap().job.state {
-            job::State::Running(run) => run.lease.to_string(),
-            other => panic!("it does not run: {other:?}"),
-        }
+        let job = queue.get(id.parse().unwrap()).await.unwrap().unwrap().job;
+        let job::State::Running(run) = job.state else { panic!("it does not run: {job:?}") };
+        run.lease.to_string()
     }
 
     /// How many jobs were accepted as new.
