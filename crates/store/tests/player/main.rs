@@ -1,0 +1,38 @@
+//! Random operations, played to the reference and to another store side by
+//! side: every answer must be the same, and after each of them everything that
+//! is kept.
+//!
+//! A difference that is found here, cut down to what matters, becomes a law.
+
+use proptest::prelude::*;
+use proptest::test_runner::Config;
+use store::laws::Maker;
+
+mod ops;
+mod table;
+
+use ops::{Op, op};
+use table::Table;
+
+fn played(ops: Vec<Op>, other: Option<Box<dyn Maker>>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let mut table = Table::new(other);
+        for op in ops {
+            table.play(op).await;
+        }
+    });
+}
+
+fn config(cases: u32) -> Config {
+    Config { cases, failure_persistence: None, ..Config::default() }
+}
+
+proptest! {
+    #![proptest_config(config(300))]
+
+    #[test]
+    fn whatever_is_done_the_reference_keeps_its_promises(ops in prop::collection::vec(op(), 1..80)) {
+        played(ops, None);
+    }
+}
