@@ -8,10 +8,14 @@ use std::fmt;
 
 use axum::response::{IntoResponse, Response};
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue};
 use job::{AppName, Key, Outcome, Phase, QueueName};
 use queue::Stale;
 use wire::v1;
+
+mod sort;
+
+use sort::Sort;
 
 const NOTHING: &str = "Nothing was changed.";
 
@@ -26,76 +30,6 @@ struct Inner {
     detail: String,
     hint: String,
     header: Option<(HeaderName, HeaderValue)>,
-}
-
-/// A sort of problem.
-#[derive(Clone, Copy, Debug)]
-enum Sort {
-    Unauthorized,
-    OtherApp,
-    WrongHost,
-    WrongOrigin,
-    NoSuchAddress,
-    WrongMethod,
-    BadPath,
-    BadQuery,
-    NotJson,
-    BadJson,
-    TooLarge,
-    TooSlow,
-    BrokenBody,
-    Refused,
-    NoSuchJob,
-    NoSuchKey,
-    KeyHeld,
-    Running,
-    Ended,
-    CameBack,
-    StaleLease,
-    TooManyWaiting,
-    Broken,
-    Busy,
-    Full,
-    Unknown,
-    Damaged,
-    Stopping,
-}
-
-impl Sort {
-    /// Its status, and the word that scripts know it by: neither ever changes.
-    /// `docs/http-api.md` lists them all.
-    const fn status_and_word(self) -> (StatusCode, &'static str) {
-        match self {
-            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
-            Self::OtherApp => (StatusCode::FORBIDDEN, "other-app"),
-            Self::WrongHost => (StatusCode::MISDIRECTED_REQUEST, "wrong-host"),
-            Self::WrongOrigin => (StatusCode::FORBIDDEN, "wrong-origin"),
-            Self::NoSuchAddress => (StatusCode::NOT_FOUND, "no-such-address"),
-            Self::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, "wrong-method"),
-            Self::BadPath => (StatusCode::BAD_REQUEST, "bad-path"),
-            Self::BadQuery => (StatusCode::BAD_REQUEST, "bad-query"),
-            Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json"),
-            Self::BadJson => (StatusCode::BAD_REQUEST, "bad-json"),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
-            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too-slow"),
-            Self::BrokenBody => (StatusCode::BAD_REQUEST, "broken-body"),
-            Self::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
-            Self::NoSuchJob => (StatusCode::NOT_FOUND, "no-such-job"),
-            Self::NoSuchKey => (StatusCode::NOT_FOUND, "no-such-key"),
-            Self::KeyHeld => (StatusCode::CONFLICT, "key-held"),
-            Self::Running => (StatusCode::CONFLICT, "running"),
-            Self::Ended => (StatusCode::CONFLICT, "ended"),
-            Self::CameBack => (StatusCode::CONFLICT, "came-back"),
-            Self::StaleLease => (StatusCode::CONFLICT, "stale-lease"),
-            Self::TooManyWaiting => (StatusCode::SERVICE_UNAVAILABLE, "too-many-waiting"),
-            Self::Broken => (StatusCode::INTERNAL_SERVER_ERROR, "broken"),
-            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
-            Self::Full => (StatusCode::INSUFFICIENT_STORAGE, "full"),
-            Self::Unknown => (StatusCode::INTERNAL_SERVER_ERROR, "unknown"),
-            Self::Damaged => (StatusCode::INTERNAL_SERVER_ERROR, "damaged"),
-            Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
-        }
-    }
 }
 
 impl Problem {

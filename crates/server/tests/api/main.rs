@@ -5,6 +5,7 @@
 mod bad_input;
 mod client;
 mod connections;
+mod docs;
 mod ending;
 mod entering;
 mod faults;
