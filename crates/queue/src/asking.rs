@@ -20,7 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::backoff::Backoff;
 use crate::findings::Verb;
-use crate::takers::Source;
+use crate::lines::Source;
 use crate::{Guards, Shared};
 
 /// The most guards that are asked at once.

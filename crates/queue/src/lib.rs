@@ -8,19 +8,19 @@
 //!
 //! 1. [`Queue::push`] hands it to the store. After the commit the store rings its
 //!    bell; the one who pushed has no part in that and may be gone.
-//! 2. If it is not due yet, the loop ([`dispatch`]) naps until the store said to
-//!    come back ([`timers`]), and then has the store let time pass. The store
+//! 2. If it is not due yet, the loop (`dispatch`) naps until the store said to
+//!    come back (`timers`), and then has the store let time pass. The store
 //!    rings again for what fell due.
 //! 3. Somebody wants it ([`Queue::lease`]): now, and claims it straight away; or
-//!    has been waiting in a line ([`takers`]), and the loop claims for the one
+//!    has been waiting in a line (`takers`, `lines`), and the loop claims for the one
 //!    whose turn it is.
 //! 4. If it has a guard, the store says that it must be asked first. The loop
 //!    takes the question, has it asked by [`Guards`] while the taker waits on and
-//!    other jobs flow past, and brings the answer ([`asking`]). A yes rings the
+//!    other jobs flow past, and brings the answer (`asking`). A yes rings the
 //!    bell, and 3. follows.
 //! 5. Whoever shows the lease ends the run ([`Queue::finish`]); a taker that went
 //!    away before it got the job has it ended by the queue, which gives it back.
-//!    A failure waits with jitter from here ([`draw`]), and 2. follows.
+//!    A failure waits with jitter from here (`draw`), and 2. follows.
 //!
 //! A store that is busy is asked again, ever more slowly, and no ring is lost
 //! meanwhile: a line stays hot until a claim has found nothing in it. What fails
@@ -55,6 +55,7 @@ mod findings;
 mod finish;
 mod guards;
 mod lease;
+mod lines;
 mod look;
 mod pause;
 mod push;

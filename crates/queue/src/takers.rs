@@ -1,67 +1,37 @@
 //! Who waits for jobs, and whose turn it is.
 //!
-//! Every place that jobs come from has a line of takers, the one that has waited
-//! longest first. A taker may stand in several lines; it is claimed for only
-//! where it is the first. A line is *hot* while there may be something in it:
-//! it becomes so when its bell was rung, or when somebody joins without knowing
-//! better; it becomes cold when a claim that was made after the last ring found
-//! nothing. So nobody asks a cold line, and a taker that waits costs nothing.
+//! A taker stands in the line of every place that it wants jobs from, and is
+//! claimed for where it is the first. It is claimed for only while the line is
+//! hot ([`crate::lines`]), so that a taker that waits costs nothing.
 //!
-//! For a hot line one taker is tried first, and twice as many with each success:
-//! a hundred takers do not storm the store for one job, and do not wait for each
+//! For a hot line one taker is tried first, and two more for each success: a
+//! hundred takers do not storm the store for one job, and do not wait for each
 //! other when there are a hundred.
 //!
 //! Pure bookkeeping under one lock: it never waits and never calls a store.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::hash::Hash;
+use std::collections::HashMap;
 use std::mem;
 
-use job::{KindName, QueueName, Span};
+use job::Span;
 use store::jobs::{Claimed, From, Leased};
 use store::{Error as StoreError, Rung};
 use tokio::sync::oneshot;
 
 use crate::Error;
 use crate::lease::Wish;
+use crate::lines::{Line, Lines, Source};
 
 /// The most takers that wait at once.
 pub(crate) const MAX_PARKED: usize = 10_000;
-/// The most claims that are under way for one line at once.
-const MAX_WIDTH: usize = 64;
-/// The most claims that are under way in all.
-const MAX_ERRANDS: usize = 256;
+/// The most claims that are under way at once.
+const MAX_ERRANDS: usize = 512;
 /// The most single wishes to have guards asked that are kept until they are
 /// heard. Those beyond are dropped: whoever claims next says it again.
 const MAX_ONCE: usize = 64;
 
 /// What a taker is answered.
 pub(crate) type Answered = Result<Vec<Leased>, Error>;
-
-/// One place that jobs come from.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Source {
-    Queue(QueueName),
-    Kind(KindName),
-}
-
-impl Source {
-    /// The places that make up `from`.
-    pub(crate) fn all(from: &From) -> Vec<Self> {
-        match from {
-            From::Queues(queues) => queues.iter().cloned().map(Self::Queue).collect(),
-            From::Kind(kind) => vec![Self::Kind(kind.clone())],
-        }
-    }
-
-    /// This place alone, as a store is asked for it.
-    pub(crate) fn alone(&self) -> From {
-        match self {
-            Self::Queue(queue) => From::Queues(vec![queue.clone()]),
-            Self::Kind(kind) => From::Kind(kind.clone()),
-        }
-    }
-}
 
 /// A taker's number; smaller came earlier.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -75,25 +45,6 @@ struct Taker {
     claiming: bool,
     /// Its time is up: the claim that is under way is its last.
     leaving: bool,
-}
-
-#[derive(Debug, Default)]
-struct Line {
-    /// Those that wait here and are not being claimed for.
-    waiting: BTreeSet<TakerId>,
-    /// How many claims are under way here.
-    claiming: usize,
-    /// How many may be, less one.
-    more: usize,
-    /// When it was last rung, by [`Takers::heard`].
-    rung: u64,
-    hot: bool,
-}
-
-impl Line {
-    fn is_deserted(&self) -> bool {
-        self.waiting.is_empty() && self.claiming == 0
-    }
 }
 
 /// What somebody saw of the lines before claiming without waiting.
@@ -141,10 +92,7 @@ pub(crate) struct Takers {
     /// Counts what was heard, so that "since" has a meaning.
     heard: u64,
     takers: HashMap<TakerId, Taker>,
-    queues: HashMap<QueueName, Line>,
-    kinds: HashMap<KindName, Line>,
-    /// The lines that are hot, each once.
-    hot: VecDeque<Source>,
+    lines: Lines,
     errands: usize,
     /// Where a claim found nothing, takers wait, and guards could be asked; and
     /// what had been heard when the claim was made.
@@ -157,8 +105,8 @@ pub(crate) struct Takers {
 impl Takers {
     /// Looks where nobody waits already, so that a claim there is nobody's turn.
     pub(crate) fn look(&self, from: &From) -> Look {
-        let free = |source: &Source| self.line(source).is_none_or(Line::is_deserted);
-        Look { free: narrow(from, free), heard: self.heard }
+        let free = |source: &Source| self.lines.get(source).is_none_or(Line::is_deserted);
+        Look { free: Source::narrow(from, free), heard: self.heard }
     }
 
     /// Lets a taker wait that looked, and found nothing where nobody waits.
@@ -183,11 +131,11 @@ impl Takers {
         }
         let tried = look.free.as_ref().filter(|_| look.heard == self.heard).map(Source::all).unwrap_or_default();
         for source in Source::all(&wish.from) {
-            let line = self.line_mut(&source);
+            let line = self.lines.begin(&source);
             let known = !line.is_deserted() || tried.contains(&source);
             line.waiting.insert(id);
             if !known {
-                self.heat(&source);
+                self.lines.heat(&source);
             }
         }
         if unasked {
@@ -217,10 +165,7 @@ impl Takers {
             return;
         }
         self.heard += 1;
-        let queues = rung.queues.iter().filter(|queue| self.queues.contains_key(*queue)).cloned().map(Source::Queue);
-        // The bell names queues; a job in any of them may be of a line's kind.
-        let kinds = self.kinds.keys().cloned().map(Source::Kind);
-        for source in queues.chain(kinds).collect::<Vec<_>>() {
+        for source in self.lines.concerned(rung) {
             self.ring(&source);
         }
     }
@@ -228,7 +173,7 @@ impl Takers {
     /// A guard was asked for those who wait at `source`: as if the bell had rung
     /// for it alone. Answers what was heard up to then, if anybody waits there.
     pub(crate) fn hear_of(&mut self, source: &Source) -> Option<u64> {
-        self.line(source)?;
+        self.lines.get(source)?;
         self.heard += 1;
         self.ring(source);
         Some(self.heard)
@@ -236,8 +181,8 @@ impl Takers {
 
     fn ring(&mut self, source: &Source) {
         let heard = self.heard;
-        self.line_mut(source).rung = heard;
-        self.heat(source);
+        self.lines.begin(source).rung = heard;
+        self.lines.heat(source);
     }
 
     /// The next claim to be made, if there is anything to claim for anybody.
@@ -245,28 +190,21 @@ impl Takers {
         if self.errands >= MAX_ERRANDS {
             return None;
         }
-        for _ in 0..self.hot.len() {
-            // In turn, so that no line keeps another from being served.
-            self.hot.rotate_left(1);
-            let line = self.hot.back().and_then(|source| self.line(source))?;
-            if let Some(first) = line.waiting.first().filter(|_| line.claiming <= line.more) {
-                return self.send(*first);
-            }
-        }
-        None
+        let first = self.lines.turn()?;
+        self.send(first)
     }
 
     /// The claim for a taker: from where it is the first.
     fn send(&mut self, id: TakerId) -> Option<Errand> {
         let Wish { from, worker, limit, lease_for, wait: _ } = self.takers.get(&id)?.wish.clone();
-        let first = |source: &Source| self.line(source).is_some_and(|line| line.waiting.first() == Some(&id));
-        let narrowed = narrow(&from, first)?;
+        let first = |source: &Source| self.lines.get(source).is_some_and(|line| line.waiting.first() == Some(&id));
+        let narrowed = Source::narrow(&from, first)?;
         self.takers.get_mut(&id)?.claiming = true;
         for source in Source::all(&from) {
-            self.line_mut(&source).waiting.remove(&id);
+            self.lines.begin(&source).waiting.remove(&id);
         }
         for source in Source::all(&narrowed) {
-            self.line_mut(&source).claiming += 1;
+            self.lines.begin(&source).claiming += 1;
         }
         self.errands += 1;
         Some(Errand { taker: id, from: narrowed, limit, worker, lease_for, heard: self.heard })
@@ -284,11 +222,15 @@ impl Takers {
         let found = answer.as_ref().is_ok_and(|claimed| !claimed.jobs.is_empty());
         let nothing = answer.as_ref().is_ok_and(|claimed| claimed.jobs.is_empty());
         for source in &sources {
-            let line = self.line_mut(source);
+            let line = self.lines.begin(source);
             line.claiming -= 1;
-            line.more = if found { (line.more * 2 + 1).min(MAX_WIDTH - 1) } else { 0 };
+            if found {
+                line.widen()
+            } else {
+                line.narrow()
+            }
             if nothing && line.rung <= errand.heard {
-                self.cool(source);
+                self.lines.cool(source);
             }
         }
         let unasked = nothing && answer.as_ref().is_ok_and(|claimed| claimed.unasked);
@@ -305,7 +247,7 @@ impl Takers {
             self.unasked.extend(sources.iter().map(|source| (source.clone(), errand.heard)));
         }
         for source in &sources {
-            self.forget_if_deserted(source);
+            self.lines.tidy(source);
         }
         after
     }
@@ -319,10 +261,10 @@ impl Takers {
         taker.claiming = false;
         for source in Source::all(&taker.wish.from.clone()) {
             // A line that was deserted meanwhile has forgotten whether it was hot.
-            let unknown = self.line(&source).is_none();
-            self.line_mut(&source).waiting.insert(id);
+            let unknown = self.lines.get(&source).is_none();
+            self.lines.begin(&source).waiting.insert(id);
             if unknown {
-                self.heat(&source);
+                self.lines.heat(&source);
             }
         }
         After::Nothing
@@ -343,10 +285,10 @@ impl Takers {
     pub(crate) fn leave(&mut self, id: TakerId) {
         let Some(taker) = self.takers.remove(&id) else { return };
         for source in Source::all(&taker.wish.from) {
-            if let Some(line) = self.existing(&source) {
+            if let Some(line) = self.lines.get_mut(&source) {
                 line.waiting.remove(&id);
             }
-            self.forget_if_deserted(&source);
+            self.lines.tidy(&source);
         }
     }
 
@@ -368,7 +310,7 @@ impl Takers {
 
     /// How many jobs those who wait at `source` would take, up to `cap`.
     pub(crate) fn wanted(&self, source: &Source, cap: usize) -> usize {
-        let Some(line) = self.line(source) else { return 0 };
+        let Some(line) = self.lines.get(source) else { return 0 };
         let mut wanted = 0;
         for taker in line.waiting.iter().filter_map(|id| self.takers.get(id)) {
             wanted += taker.wish.limit;
@@ -390,72 +332,115 @@ impl Takers {
         for taker in self.takers.values_mut() {
             taker.leaving = true;
         }
-        for line in self.queues.values_mut().chain(self.kinds.values_mut()) {
-            line.waiting.clear();
-        }
+        self.lines.dissolve();
     }
 
     /// Forgets everybody: whoever still waits learns that nobody will answer.
     pub(crate) fn abandon(&mut self) {
         *self = Self { closed: true, last: self.last, ..Self::default() };
     }
+}
 
-    fn heat(&mut self, source: &Source) {
-        if !mem::replace(&mut self.line_mut(source).hot, true) {
-            self.hot.push_back(source.clone());
-        }
+#[cfg(test)]
+mod tests {
+    use job::{Job, JobId, Lease, NewJob, Now, Payload, QueueName, Spec, Timestamp};
+
+    use super::*;
+
+    fn queue(name: &str) -> QueueName {
+        name.parse().unwrap()
     }
 
-    fn cool(&mut self, source: &Source) {
-        if mem::take(&mut self.line_mut(source).hot) {
-            self.hot.retain(|hot| hot != source);
-        }
+    fn from(queues: &[&str]) -> From {
+        From::Queues(queues.iter().map(|name| queue(name)).collect())
     }
 
-    fn forget_if_deserted(&mut self, source: &Source) {
-        if self.line(source).is_some_and(Line::is_deserted) {
-            self.cool(source);
-            match source {
-                Source::Queue(queue) => drop(self.queues.remove(queue)),
-                Source::Kind(kind) => drop(self.kinds.remove(kind)),
+    fn wish(queues: &[&str]) -> Wish {
+        Wish { from: from(queues), worker: "w".into(), limit: 1, wait: Span::MAX, lease_for: Span::MAX }
+    }
+
+    /// Waits, having found nothing where nobody waited.
+    fn park(takers: &mut Takers, queues: &[&str]) -> (TakerId, oneshot::Receiver<Answered>) {
+        let look = takers.look(&from(queues));
+        takers.park(wish(queues), &look, false).unwrap()
+    }
+
+    fn ring(takers: &mut Takers, queues: &[&str]) {
+        takers.hear(&Rung { queues: queues.iter().map(|name| queue(name)).collect(), timers: false });
+    }
+
+    fn errands(takers: &mut Takers) -> Vec<Errand> {
+        std::iter::from_fn(|| takers.errand()).collect()
+    }
+
+    fn job() -> Claimed {
+        let spec = Spec::new(queue("a"), "send".parse().unwrap(), Payload::default());
+        let job = Job::new(JobId(1), NewJob::now(spec, Now::default()), Now::default());
+        Claimed { jobs: vec![Leased { lease: Lease(1), until: Timestamp(0), job }], unasked: false }
+    }
+
+    #[test]
+    fn one_is_tried_first_and_two_more_for_each_success() {
+        let mut takers = Takers::default();
+        let parked: Vec<_> = (0..20).map(|_| park(&mut takers, &["a"])).collect();
+        assert_eq!(errands(&mut takers).len(), 0, "all know that there is nothing");
+        ring(&mut takers, &["a"]);
+        let mut tried = Vec::new();
+        for _ in 0..4 {
+            let errands = errands(&mut takers);
+            tried.push(errands.len());
+            for errand in &errands {
+                takers.settle(errand, Ok(job()));
             }
         }
+        assert_eq!(tried, [1, 2, 4, 8]);
+        let errands = errands(&mut takers);
+        assert_eq!(errands.len(), 5, "nobody else is left");
+        takers.settle(&errands[0], Ok(Claimed::default()));
+        assert!(takers.errand().is_none(), "there is nothing, and who asked is not asked for again");
+        drop(parked);
     }
 
-    fn line(&self, source: &Source) -> Option<&Line> {
-        match source {
-            Source::Queue(queue) => self.queues.get(queue),
-            Source::Kind(kind) => self.kinds.get(kind),
-        }
+    #[test]
+    fn a_taker_is_claimed_for_where_it_is_the_first_and_nowhere_else() {
+        let mut takers = Takers::default();
+        let _first = park(&mut takers, &["a"]);
+        let _second = park(&mut takers, &["a", "b", "c"]);
+        let _third = park(&mut takers, &["c"]);
+        ring(&mut takers, &["b"]);
+        let errands = errands(&mut takers);
+        assert_eq!(errands.iter().map(|errand| errand.from.clone()).collect::<Vec<_>>(), [from(&["b", "c"])]);
+        assert_eq!(takers.look(&from(&["a", "b", "c", "d"])).free, Some(from(&["d"])));
     }
 
-    fn existing(&mut self, source: &Source) -> Option<&mut Line> {
-        match source {
-            Source::Queue(queue) => self.queues.get_mut(queue),
-            Source::Kind(kind) => self.kinds.get_mut(kind),
-        }
+    #[test]
+    fn nobody_who_left_is_remembered() {
+        let mut takers = Takers::default();
+        let (first, _) = park(&mut takers, &["a", "b"]);
+        let (second, _) = park(&mut takers, &["b"]);
+        ring(&mut takers, &["a", "b"]);
+        let errands = errands(&mut takers);
+        assert_eq!(errands.len(), 1);
+        takers.leave(first);
+        takers.leave(second);
+        assert!(matches!(takers.settle(&errands[0], Ok(job())), After::GiveBack(jobs) if jobs.len() == 1));
+        let Takers { closed: false, heard: 1, errands: 0, takers, lines, .. } = takers else { panic!() };
+        assert!(takers.is_empty());
+        assert_eq!(format!("{lines:?}"), format!("{:?}", Lines::default()));
     }
 
-    fn line_mut(&mut self, source: &Source) -> &mut Line {
-        match source {
-            Source::Queue(queue) => entry(&mut self.queues, queue),
-            Source::Kind(kind) => entry(&mut self.kinds, kind),
-        }
-    }
-}
-
-fn entry<'a, N: Clone + Eq + Hash>(lines: &'a mut HashMap<N, Line>, name: &N) -> &'a mut Line {
-    lines.entry(name.clone()).or_default()
-}
-
-/// The part of `from` that fits, if any does.
-fn narrow(from: &From, fits: impl Fn(&Source) -> bool) -> Option<From> {
-    match from {
-        From::Queues(queues) => {
-            let queues: Vec<_> =
-                queues.iter().filter(|queue| fits(&Source::Queue((*queue).clone()))).cloned().collect();
-            (!queues.is_empty()).then_some(From::Queues(queues))
-        }
-        From::Kind(kind) => fits(&Source::Kind(kind.clone())).then(|| from.clone()),
+    #[test]
+    fn who_stands_in_a_line_that_was_rung_during_its_claim_is_claimed_for_again() {
+        let mut takers = Takers::default();
+        let _parked = park(&mut takers, &["a", "b"]);
+        ring(&mut takers, &["a"]);
+        let errand = takers.errand().unwrap();
+        ring(&mut takers, &["b"]);
+        takers.settle(&errand, Ok(Claimed::default()));
+        let errand = takers.errand().unwrap();
+        takers.settle(&errand, Err(StoreError::Busy(String::new())));
+        let errand = takers.errand().unwrap();
+        takers.settle(&errand, Ok(Claimed::default()));
+        assert!(takers.errand().is_none());
     }
 }
