@@ -68,6 +68,9 @@ pub struct MailConfig {
     pub host: String,
     /// Its port; if left out 587 for `starttls`, 465 for `tls`, 25 for `none`.
     pub port: Option<u16>,
+    /// How aloud calls itself there, for servers that insist on a full name; the
+    /// machine's name if left out.
+    pub hello: Option<String>,
     /// `starttls`, the default; `tls`, secured from the first byte; or `none`,
     /// which is refused unless the server is on this machine.
     #[serde(default)]
@@ -211,6 +214,7 @@ impl MailConfig {
         let server = Server::new(Described {
             host: &self.host,
             port: self.port,
+            hello: self.hello.as_deref(),
             tls: self.tls,
             ca_file: ca_file.as_deref(),
             allow_plaintext: self.allow_plaintext,

@@ -1,12 +1,12 @@
 //! Jobs that are done by sending a letter.
 //!
 //! [`letter`] makes the letter from templates and the job's payload, [`smtp`]
-//! hands it to a mail server. What the end means is decided here.
+//! hands it to a mail [`server`]. What the end means is decided here.
 
 use job::{Again, Clock, Ending, Job, JobError};
 
 pub use letter::{Parts, Templates};
-pub use smtp::{Described, Login, Server, Tls};
+pub use server::{Described, Login, Server, Tls};
 pub use template::Template;
 
 use crate::patience::{Over, Patience};
@@ -14,6 +14,7 @@ use letter::Unwritable;
 use smtp::{Stage, Undelivered, Why};
 
 mod letter;
+mod server;
 mod smtp;
 mod template;
 

@@ -6,130 +6,24 @@
 //! that has taken the letter has taken it, whatever follows.
 
 use std::fmt;
-use std::net::IpAddr;
-use std::path::Path;
 use std::time::Duration;
 
-use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
+use lettre::transport::smtp::authentication::Mechanism;
+use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
-use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
+use lettre::transport::smtp::extension::{Extension, MailParameter};
 use lettre::transport::smtp::response::Response;
 use lettre::transport::smtp::{Error, commands::Quit};
 use lettre::{Address, Message};
 
+use super::server::{Login, Server, Tls};
 use crate::excerpt::readable;
 use crate::patience::{Over, Patience};
-use crate::secret::read_private;
-use crate::unfit::Unfit;
-
-/// A mail server, and how it is spoken to.
-#[derive(Clone)]
-pub struct Server {
-    host: String,
-    port: u16,
-    tls: Option<(Tls, TlsParameters)>,
-    login: Option<Login>,
-}
-
-/// How a connection is secured.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Tls {
-    /// Not at all: only to this machine, unless plain text is explicitly
-    /// allowed.
-    None,
-    /// It begins in plain text and is secured before anything is said; a server
-    /// that does not offer that gets nothing.
-    #[default]
-    StartTls,
-    /// From its first byte.
-    Tls,
-}
-
-impl Tls {
-    /// The port that is usual.
-    pub fn usual_port(self) -> u16 {
-        match self {
-            Self::None => 25,
-            Self::StartTls => 587,
-            Self::Tls => 465,
-        }
-    }
-}
-
-/// A user's name and password at a mail server.
-#[derive(Clone)]
-pub struct Login(Credentials);
-
-impl Login {
-    /// Reads the file: the name on its first line, the password on its second.
-    pub fn open(path: &Path) -> Result<Self, Unfit> {
-        let text = read_private(path, "the mail server's login")?;
-        match text.trim_end_matches(['\r', '\n']).lines().collect::<Vec<_>>()[..] {
-            [name, password] if !name.is_empty() && !password.is_empty() => {
-                Ok(Self(Credentials::new(name.to_owned(), password.to_owned())))
-            }
-            _ => Err(Unfit::new(
-                format!("`{}` is not a mail server's login", path.display()),
-                "write the user's name on the first line, the password on the second, and nothing else",
-            )),
-        }
-    }
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Login(…)")
-    }
-}
-
-/// What a server is described by.
-#[derive(Clone, Debug)]
-pub struct Described<'a> {
-    /// Its name or address.
-    pub host: &'a str,
-    /// Its port; the usual one if left out.
-    pub port: Option<u16>,
-    /// How the connection is secured.
-    pub tls: Tls,
-    /// A file with the certificates, in PEM, that are trusted instead of the
-    /// system's.
-    pub ca_file: Option<&'a Path>,
-    /// Whether a connection that is not secured may leave this machine.
-    pub allow_plaintext: bool,
-    /// Who to sign in as.
-    pub login: Option<Login>,
-}
 
 /// How long a polite goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 impl Server {
-    /// A server as it is described.
-    pub fn new(described: Described<'_>) -> Result<Self, Unfit> {
-        let Described { host, port, tls, ca_file, allow_plaintext, login } = described;
-        let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '@');
-        if host.is_empty() || host.contains(odd) {
-            return Err(Unfit::new(
-                format!("{host:?} is not the name of a mail server"),
-                "write a name or an address, without a scheme and a port",
-            ));
-        }
-        if tls == Tls::None && !is_this_machine(host) && !allow_plaintext {
-            return Err(Unfit::new(
-                format!("letters to the mail server `{host}` would go over the network in plain text"),
-                "set `tls = \"starttls\"` or `tls = \"tls\"`; or, if you know the network, `allow_plaintext = true`",
-            ));
-        }
-        let tls = match tls {
-            Tls::None => None,
-            Tls::StartTls | Tls::Tls => Some((tls, parameters(host, ca_file)?)),
-        };
-        let usual = tls.as_ref().map_or(Tls::None, |(tls, _)| *tls).usual_port();
-        Ok(Self { host: host.to_owned(), port: port.unwrap_or(usual), tls, login })
-    }
-
     /// Hands over the letter, and answers what the server said when it took
     /// it.
     pub(super) async fn deliver(&self, letter: &Message, patience: &Patience) -> Result<String, Undelivered> {
@@ -143,17 +37,16 @@ impl Server {
     /// Connects, secures the connection and signs in.
     async fn connect(&self, patience: &Patience) -> Result<AsyncSmtpConnection, Undelivered> {
         crate::tls::install();
-        let hello = ClientId::default();
         let at_once = self.tls.as_ref().filter(|(tls, _)| *tls == Tls::Tls).map(|(_, with)| with.clone());
         let to = (self.host.as_str(), self.port);
-        let connecting = AsyncSmtpConnection::connect_tokio1(to, None, &hello, at_once, None);
+        let connecting = AsyncSmtpConnection::connect_tokio1(to, None, &self.hello, at_once, None);
         let mut connection = step(Stage::Connecting, patience, connecting).await?;
         if let Some((Tls::StartTls, with)) = &self.tls {
             if !connection.can_starttls() {
                 let why = Why::Untrusted("it does not offer STARTTLS".to_owned());
                 return Err(Undelivered { stage: Stage::Securing, why });
             }
-            step(Stage::Securing, patience, connection.starttls(with.clone(), &hello)).await?;
+            step(Stage::Securing, patience, connection.starttls(with.clone(), &self.hello)).await?;
         }
         if let Some(Login(credentials)) = &self.login {
             let mechanisms = [Mechanism::Plain, Mechanism::Login];
@@ -164,18 +57,6 @@ impl Server {
             step(Stage::SigningIn, patience, connection.auth(&mechanisms, credentials)).await?;
         }
         Ok(connection)
-    }
-}
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the mail server {}:{}", self.host, self.port)
-    }
-}
-
-impl fmt::Debug for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }
 
@@ -306,68 +187,4 @@ fn why(stage: &Stage, error: &Error) -> Why {
 fn spoken(answer: &Response) -> String {
     let lines: Vec<_> = answer.message().collect();
     readable(format!("{} {}", answer.code(), lines.join("\n")).trim().as_bytes())
-}
-
-fn parameters(host: &str, ca_file: Option<&Path>) -> Result<TlsParameters, Unfit> {
-    crate::tls::install();
-    let mut builder = TlsParameters::builder(host.to_owned());
-    if let Some(path) = ca_file {
-        let shown = path.display();
-        let pem = std::fs::read(path).map_err(|error| {
-            Unfit::new(format!("cannot read the certificates in `{shown}`: {error}"), "check the path")
-        })?;
-        let certificate = Certificate::from_pem(&pem).ok().filter(|_| contains_a_certificate(&pem));
-        let Some(certificate) = certificate else {
-            return Err(Unfit::new(
-                format!("`{shown}` holds no certificate"),
-                "give a file in PEM: it begins with `-----BEGIN CERTIFICATE-----`",
-            ));
-        };
-        builder = builder.certificate_store(CertificateStore::None).add_root_certificate(certificate);
-    }
-    builder.build().map_err(|error| {
-        Unfit::new(format!("connections to `{host}` cannot be secured: {error}"), "check the name and the certificates")
-    })
-}
-
-fn contains_a_certificate(pem: &[u8]) -> bool {
-    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
-    pem.windows(BEGIN.len()).any(|window| window == BEGIN)
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let literal = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost") || literal.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn described(host: &str) -> Described<'_> {
-        Described { host, port: None, tls: Tls::None, ca_file: None, allow_plaintext: false, login: None }
-    }
-
-    #[test]
-    fn plain_text_stays_on_this_machine() {
-        for here in ["localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]"] {
-            assert!(Server::new(described(here)).is_ok(), "{here}");
-        }
-        let refused = Server::new(described("mail.example.com")).unwrap_err();
-        assert!(refused.what.contains("in plain text"), "{refused}");
-        assert!(Server::new(Described { allow_plaintext: true, ..described("mail.example.com") }).is_ok());
-    }
-
-    #[test]
-    fn the_usual_port_follows_from_how_it_is_secured() {
-        let port = |tls| Server::new(Described { tls, ..described("localhost") }).unwrap().port;
-        assert_eq!([port(Tls::None), port(Tls::StartTls), port(Tls::Tls)], [25, 587, 465]);
-    }
-
-    #[test]
-    fn a_host_is_only_a_host() {
-        for bad in ["", "smtp://mail", "mail.example.com/x", "a b", "ute@mail", "mail\r\nQUIT"] {
-            assert!(Server::new(described(bad)).is_err(), "{bad}");
-        }
-    }
 }

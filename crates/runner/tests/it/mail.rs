@@ -28,7 +28,15 @@ fn parts() -> Parts {
 }
 
 fn described(host: &str, port: u16) -> Described<'_> {
-    Described { host, port: Some(port), tls: Tls::None, ca_file: None, allow_plaintext: false, login: None }
+    Described {
+        host,
+        port: Some(port),
+        hello: None,
+        tls: Tls::None,
+        ca_file: None,
+        allow_plaintext: false,
+        login: None,
+    }
 }
 
 fn plain(address: SocketAddr) -> Server {
@@ -285,6 +293,7 @@ async fn a_connection_is_secured_and_signed_in_before_anything_is_said() {
         let mailbox = secured(offered, Some(("shop", "geheim wie nie")), folder.path()).await;
         let server = Server::new(Described {
             tls,
+            hello: Some("worker1.shop.example"),
             ca_file: Some(&folder.path().join("ca.pem")),
             login: Some(login(folder.path(), "shop\ngeheim wie nie\n")),
             ..described("localhost", mailbox.address.port())
@@ -292,6 +301,7 @@ async fn a_connection_is_secured_and_signed_in_before_anything_is_said() {
         Bench::new(run(server.unwrap(), parts())).push_and_run(PAYLOAD).await.done();
         let [letter] = &mailbox.letters()[..] else { panic!("{:?}", mailbox.letters()) };
         assert!(letter.secured);
+        assert_eq!(letter.hello, "worker1.shop.example");
         assert_eq!(letter.user.as_deref(), Some("shop"));
     }
 }

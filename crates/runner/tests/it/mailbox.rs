@@ -19,6 +19,8 @@ pub(crate) struct Letter {
     pub(crate) from: String,
     pub(crate) to: Vec<String>,
     pub(crate) data: Vec<u8>,
+    /// How the sender called itself.
+    pub(crate) hello: String,
     /// Whether it came over TLS.
     pub(crate) secured: bool,
     /// Who had signed in.
@@ -166,6 +168,11 @@ fn say(what: Option<(u16, &str)>) -> Response {
 }
 
 impl Handler for Keeper {
+    fn helo(&mut self, _ip: IpAddr, domain: &str) -> Response {
+        self.letter.hello = domain.to_owned();
+        mailin::response::OK
+    }
+
     fn mail(&mut self, _ip: IpAddr, _domain: &str, from: &str) -> Response {
         self.letter.from = from.to_owned();
         say(self.manners.to_sender)
