@@ -1,6 +1,9 @@
 //! Where the server is, and how to be let in.
 
+use std::ffi::OsString;
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +19,7 @@ pub struct Token(String);
 
 impl Token {
     /// The longest file that is taken for a token's, in bytes.
-    const MAX_FILE_BYTES: usize = 4_096;
+    const MAX_FILE_BYTES: u64 = 4_096;
 
     /// Takes the token itself: visible ASCII without spaces.
     pub fn new(token: impl Into<String>) -> Result<Self, Error> {
@@ -33,15 +36,17 @@ impl Token {
     /// Reads the token from the file that `aloud init` wrote.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|e| {
+        let mut text = String::new();
+        let read = File::open(path).and_then(|file| file.take(Self::MAX_FILE_BYTES + 1).read_to_string(&mut text));
+        let bytes = read.map_err(|e| {
             Error::config(
                 format!("cannot read the token file `{}`: {e}", path.display()),
                 "name the file that `aloud init` wrote, and run as a user who may read it",
             )
         })?;
-        if text.len() > Self::MAX_FILE_BYTES {
+        if bytes as u64 > Self::MAX_FILE_BYTES {
             return Err(Error::config(
-                format!("`{}` is no token file: it has {} bytes", path.display(), text.len()),
+                format!("`{}` is no token file: it has more than {} bytes", path.display(), Self::MAX_FILE_BYTES),
                 "name the file that `aloud init` wrote",
             ));
         }
@@ -93,14 +98,19 @@ impl Settings {
     /// What the environment says: `ALOUD_URL`, `ALOUD_TOKEN_FILE`, `ALOUD_APP`.
     /// Processes that aloud starts find all three there.
     pub fn from_env() -> Result<Self, Error> {
-        Self::from_vars(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        Self::from_vars(|name| std::env::var_os(name))
     }
 
-    fn from_vars(var: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
-        let url = var("ALOUD_URL").unwrap_or_else(|| Self::DEFAULT_URL.to_owned());
+    fn from_vars(var: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
+        let var = |name| var(name).filter(|value| !value.is_empty());
+        let text = |name| match var(name).map(OsString::into_string).transpose() {
+            Ok(text) => Ok(text),
+            Err(_) => Err(Error::config(format!("{name} is not UTF-8"), "set it anew, as text")),
+        };
+        let url = text("ALOUD_URL")?.unwrap_or_else(|| Self::DEFAULT_URL.to_owned());
         let token = var("ALOUD_TOKEN_FILE").map(PathBuf::from).map(Token::from_file).transpose()?;
         let mut settings = Self::new(url, token);
-        if let Some(app) = var("ALOUD_APP") {
+        if let Some(app) = text("ALOUD_APP")? {
             settings.app = Some(app.parse().map_err(|e| {
                 Error::config(format!("ALOUD_APP is not an application's name: {e}"), "give it as in `aloud.toml`")
             })?);
@@ -134,7 +144,7 @@ mod tests {
                     "ALOUD_APP" => app,
                     _ => None,
                 };
-                value.map(str::to_owned)
+                value.map(OsString::from)
             })
         };
         let settings = read(Some("http://10.0.0.1:1"), Some(&path), Some("notice")).unwrap();
@@ -146,5 +156,7 @@ mod tests {
         let missing = read(None, Some(&path), None).unwrap_err();
         assert!(missing.happened().starts_with("cannot read the token file"), "{missing}");
         assert!(matches!(read(None, None, Some("no tice")), Err(Error::Config { .. })));
+        let endless = read(None, Some("/dev/zero"), None).unwrap_err();
+        assert!(endless.happened().contains("more than 4096 bytes"), "{endless}");
     }
 }

@@ -25,6 +25,10 @@ const BATCH_BYTES: usize = 256 << 10;
 /// How often the table is looked at when nobody says that it has changed.
 const POLL: Duration = Duration::from_secs(1);
 
+/// How long a request that is under way may still be answered when the relay is
+/// to stop.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// Where a relay reads the intents: the verbs that a database must offer.
 ///
 /// [`super::Sqlite`] is one; `sql/postgres.sql` and `sql/mysql.sql` hold the
@@ -105,8 +109,8 @@ impl Relay {
     /// As [`Relay::start`], and looks every `poll` if nobody wakes it.
     pub fn start_polling(intents: impl Intents, aloud: Aloud, poll: Duration) -> Self {
         let (shared, stop) = (Arc::new(Shared::default()), CancellationToken::new());
-        let sender = Sender { intents, aloud, shared: Arc::clone(&shared), failed: 0 };
-        let task = tokio::spawn(sender.work(poll, stop.clone()));
+        let sender = Sender { intents, aloud, shared: Arc::clone(&shared), stop: stop.clone(), failed: 0 };
+        let task = tokio::spawn(sender.work(poll));
         Self { shared, stop, task: Mutex::new(Some(task)) }
     }
 
@@ -127,7 +131,8 @@ impl Relay {
         }
     }
 
-    /// Stops, and returns when it has. What is not sent stays in the table.
+    /// Stops, and returns when it has: when the request that is under way was
+    /// answered, or after 2 seconds. What is not sent stays in the table.
     pub async fn stop(&self) {
         self.stop.cancel();
         let task = self.task().take();
@@ -167,44 +172,47 @@ struct Sender<I> {
     intents: I,
     aloud: Aloud,
     shared: Arc<Shared>,
+    stop: CancellationToken,
     failed: u32,
 }
 
 impl<I: Intents> Sender<I> {
-    async fn work(mut self, poll: Duration, stop: CancellationToken) {
+    async fn work(mut self, poll: Duration) {
         let mut backoff = Backoff::new(Span::from_millis(100), Span::from_secs(5));
-        loop {
+        let stop = self.stop.clone();
+        while !stop.is_cancelled() {
+            let too_late = async {
+                stop.cancelled().await;
+                tokio::time::sleep(LAST_WORDS).await;
+            };
             // Wherever this is cut off, what was sent and not deleted is sent
             // again, and is known to the server.
             let pass = tokio::select! {
-                () = stop.cancelled() => return,
+                biased;
                 pass = self.pass() => pass,
+                () = too_late => return,
             };
-            let wait = match pass {
-                Ok(next) => {
-                    backoff.reset();
+            match pass {
+                Ok(Next::Again) => self.is_well(),
+                Ok(Next::Rest) => {
                     self.is_well();
-                    match next {
-                        Next::Again => continue,
-                        Next::Rest => poll,
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = self.shared.wake.notified() => {}
+                        () = tokio::time::sleep(poll) => {}
                     }
                 }
                 Err(error) => {
                     self.is_in_trouble(&error);
-                    let wait = backoff.next();
                     // No wake here: the server is not asked more often because
                     // the application is busy.
                     tokio::select! {
-                        () = stop.cancelled() => return,
-                        () = tokio::time::sleep(wait) => continue,
+                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(backoff.next()) => continue,
                     }
                 }
-            };
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = self.shared.wake.notified() => {}
-                () = tokio::time::sleep(wait) => {}
             }
+            backoff.reset();
         }
     }
 
@@ -226,10 +234,13 @@ impl<I: Intents> Sender<I> {
     }
 
     /// Sends intents in their order: pushes that follow each other together,
-    /// a cancel alone.
+    /// a cancel alone. Begins no request after it was told to stop.
     async fn send(&mut self, queued: Vec<Queued>) -> Result<(), Error> {
         let mut pushes = Batch::default();
         for Queued { seq, intent } in queued {
+            if self.stop.is_cancelled() {
+                return Ok(());
+            }
             let bytes = intent.body.as_ref().map_or(0, String::len);
             if pushes.bytes + bytes > BATCH_BYTES {
                 self.push(std::mem::take(&mut pushes)).await?;

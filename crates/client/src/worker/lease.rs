@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use job::{Ending, Span};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use wire::v1::{Extend, LeasedJob};
@@ -20,6 +21,9 @@ pub(super) struct Taken {
     pub(super) at: Instant,
     /// For how long it is leased.
     pub(super) lease_for: Duration,
+    /// Places for heartbeats, shared by all runs: a thousand jobs that were
+    /// taken together do not open a thousand connections.
+    pub(super) heartbeats: Arc<Semaphore>,
 }
 
 /// How a run left the worker.
@@ -39,8 +43,8 @@ pub(super) async fn run(
     stopping: CancellationToken,
     stop: CancellationToken,
 ) -> Left {
-    let Taken { job, at, lease_for } = taken;
-    let mut heartbeat = Heartbeat::new(api, &job, at, lease_for);
+    let mut heartbeat = Heartbeat::new(api, &taken);
+    let job = taken.job;
     let ctx = Ctx::of(&job, stop.child_token(), stopping);
     let cancelled = ctx.cancelled.clone();
     tracing::debug!(job = job.id, kind = %job.kind, attempt = job.attempt, "running");
@@ -91,6 +95,7 @@ struct Heartbeat {
     id: String,
     lease: String,
     lease_for: Duration,
+    places: Arc<Semaphore>,
     /// Until when the lease is known to last.
     sure: Instant,
     /// When it is over in any case.
@@ -98,9 +103,11 @@ struct Heartbeat {
 }
 
 impl Heartbeat {
-    fn new(api: Api, job: &LeasedJob, at: Instant, lease_for: Duration) -> Self {
-        let until = at + lease_for;
-        Self { api, id: job.id.clone(), lease: job.lease.clone(), lease_for, sure: until, over: until }
+    fn new(api: Api, taken: &Taken) -> Self {
+        let Taken { job, at, lease_for, heartbeats } = taken;
+        let (lease_for, until) = (*lease_for, *at + *lease_for);
+        let (id, lease, places) = (job.id.clone(), job.lease.clone(), Arc::clone(heartbeats));
+        Self { api, id, lease, lease_for, places, sure: until, over: until }
     }
 
     /// Keeps the lease; returns only when it is lost, and says why.
@@ -132,7 +139,12 @@ impl Heartbeat {
 
     async fn extend(&self) -> Result<(), Error> {
         let extend = Extend { lease: self.lease.clone(), for_: self.lease_for.into() };
-        match timeout(self.lease_for / 3, self.api.extend(&self.id, &extend)).await {
+        let extended = async {
+            // Nobody closes it.
+            let _place = self.places.acquire().await.ok();
+            self.api.extend(&self.id, &extend).await
+        };
+        match timeout(self.lease_for / 3, extended).await {
             Ok(extended) => extended.map(|_| ()),
             Err(_) => Err(Error::Unknown { url: self.api.url().to_owned(), why: "no answer in time".to_owned() }),
         }

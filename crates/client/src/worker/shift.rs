@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
 use job::Span;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,8 @@ const MOST_AT_ONCE: usize = 100;
 /// How long a request for jobs may still be answered when the worker is to
 /// stop. One that is older is parked, and no job is on its way to it.
 const ON_ITS_WAY: Duration = Duration::from_millis(250);
+/// How many heartbeats are under way at once.
+const HEARTBEATS_AT_ONCE: usize = 16;
 /// How long the last ends may take to be told, after the worker has waited for
 /// its runs.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -65,6 +68,7 @@ pub(super) struct Shift {
     handlers: Arc<Handlers>,
     rules: Rules,
     runs: JoinSet<Left>,
+    heartbeats: Arc<Semaphore>,
     ends: Vec<End>,
     /// Told one by one: the server refused them together.
     alone: bool,
@@ -97,6 +101,7 @@ impl Shift {
             handlers,
             rules,
             runs: JoinSet::new(),
+            heartbeats: Arc::new(Semaphore::new(HEARTBEATS_AT_ONCE)),
             ends: Vec::new(),
             alone: false,
             asking: None,
@@ -249,7 +254,7 @@ impl Shift {
     fn start(&mut self, jobs: Vec<LeasedJob>) {
         let (at, lease_for) = (Instant::now(), self.rules.wish.for_.as_duration());
         for job in jobs {
-            let taken = Taken { job, at, lease_for };
+            let taken = Taken { job, at, lease_for, heartbeats: Arc::clone(&self.heartbeats) };
             let (stopping, stop) = (self.stopping.clone(), self.stop.clone());
             self.runs.spawn(lease::run(taken, self.api.clone(), Arc::clone(&self.handlers), stopping, stop));
         }

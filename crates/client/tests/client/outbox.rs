@@ -176,12 +176,18 @@ async fn a_relay_that_is_cut_off_again_and_again_sends_each_intent_once() {
     let mut ids = Vec::new();
     for round in 0..40 {
         ids.extend((0..5).map(|n| db.on(round * 5 + n)));
-        let relay = Relay::start(db.intents(), server.aloud());
-        // Anywhere in its first pass, or after it.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let relay = runtime.spawn({
+            let (intents, aloud) = (db.intents(), server.aloud());
+            async move { Relay::start(intents, aloud) }
+        });
+        let relay = relay.await.unwrap();
+        // Anywhere in its first passes, as a process that is killed.
         for _ in 0..round * 3 {
             tokio::task::yield_now().await;
         }
-        relay.stop().await;
+        runtime.shutdown_background();
+        drop(relay);
     }
     let relay = Relay::start(db.intents(), server.aloud());
     db.sent().await;

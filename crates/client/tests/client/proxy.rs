@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     lose: Arc<AtomicU32>,
+    in_vain: Arc<AtomicU32>,
     _accepting: JoinSet<()>,
 }
 
@@ -22,19 +23,25 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let lose = Arc::new(AtomicU32::new(0));
         let mut accepting = JoinSet::new();
-        let losing = Arc::clone(&lose);
+        let in_vain = Arc::new(AtomicU32::new(0));
+        let (losing, missing) = (Arc::clone(&lose), Arc::clone(&in_vain));
         accepting.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                connections.spawn(pass(client, server, Arc::clone(&losing)));
+                connections.spawn(pass(client, server, Arc::clone(&losing), Arc::clone(&missing)));
             }
         });
-        Self { address, lose, _accepting: accepting }
+        Self { address, lose, in_vain, _accepting: accepting }
     }
 
     /// Loses the next `answers`.
     pub(crate) fn lose(&self, answers: u32) {
         self.lose.store(answers, Ordering::SeqCst);
+    }
+
+    /// How many connections found no server.
+    pub(crate) fn in_vain(&self) -> u32 {
+        self.in_vain.load(Ordering::SeqCst)
     }
 
     /// How many answers are still to be lost.
@@ -43,8 +50,11 @@ impl Proxy {
     }
 }
 
-async fn pass(mut client: TcpStream, server: SocketAddr, lose: Arc<AtomicU32>) {
-    let Ok(mut server) = TcpStream::connect(server).await else { return };
+async fn pass(mut client: TcpStream, server: SocketAddr, lose: Arc<AtomicU32>, in_vain: Arc<AtomicU32>) {
+    let Ok(mut server) = TcpStream::connect(server).await else {
+        in_vain.fetch_add(1, Ordering::SeqCst);
+        return;
+    };
     let (mut request, mut answer) = (vec![0; 64 << 10], vec![0; 64 << 10]);
     loop {
         tokio::select! {

@@ -6,7 +6,7 @@ use aloud_client::v1::{JobQuery, PauseQueue};
 use aloud_client::{Aloud, Api, Became, CalledOff, Error, Outcome, Phase, Push, Settings, Span, Token};
 
 use crate::proxy::Proxy;
-use crate::support::{SendNotice, Server, notice};
+use crate::support::{SendNotice, Server, notice, until};
 
 #[tokio::test]
 async fn a_job_is_pushed_with_all_that_was_said_of_it() {
@@ -63,12 +63,11 @@ async fn a_push_that_is_never_answered_may_have_happened_and_says_so() {
 #[tokio::test]
 async fn a_push_waits_for_a_server_that_comes_back() {
     let mut server = Server::start().await;
-    let aloud = server.aloud();
+    let proxy = Proxy::before(server.address).await;
+    let aloud = Aloud::with(server.settings_through(proxy.address)).unwrap();
     server.stop().await;
-    let pushing = tokio::spawn({
-        let aloud = aloud.clone();
-        async move { aloud.push(&notice(1)).send().await }
-    });
+    let pushing = tokio::spawn(async move { aloud.push(&notice(1)).send().await });
+    until("it was tried in vain", async || (proxy.in_vain() > 1).then_some(())).await;
     server.start_again().await;
     pushing.await.unwrap().unwrap();
     assert_eq!(server.pushed().await, 1);

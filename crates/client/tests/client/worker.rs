@@ -373,9 +373,12 @@ async fn a_worker_that_is_not_let_in_says_so_at_once() {
 #[tokio::test]
 async fn a_worker_that_starts_before_its_server_works_once_it_is_there() {
     let mut server = Server::start().await;
+    let proxy = Proxy::before(server.address).await;
     let aloud = server.aloud();
     server.stop().await;
-    let working = Working::start(worker(server.aloud()).register(async |_: SendNotice, _: Ctx| {}));
+    let through = Aloud::with(server.settings_through(proxy.address)).unwrap();
+    let working = Working::start(worker(through).register(async |_: SendNotice, _: Ctx| {}));
+    until("it asked in vain", async || (proxy.in_vain() > 1).then_some(())).await;
     server.start_again().await;
     let id = aloud.push(&notice(1)).send().await.unwrap().id;
     assert_eq!(settled(&aloud, &id).await.outcome, Some(Outcome::Done));
