@@ -40,6 +40,14 @@ async fn main() {
             subject.queue.stop().await;
         }
     }
+    println!("\n{:<8} {:>21} {:>16}", "store", "pushers and takers", "lives/s");
+    for each in [8, 64] {
+        for subject in subjects() {
+            let lives = apart(&subject, each).await;
+            println!("{:<8} {:>21} {lives:>16.0}", subject.name, format!("{each} + {each}"));
+            subject.queue.stop().await;
+        }
+    }
     println!("\n{:<8} {:>28} {:>10}", "store", "idle, push to start: p50", "p99");
     for subject in subjects() {
         let [p50, p99] = percentiles(idle(&subject).await);
@@ -86,6 +94,11 @@ fn wish() -> Wish {
     }
 }
 
+/// Takes one of those that are left, if any are.
+fn one_of(left: &AtomicUsize) -> bool {
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+}
+
 async fn done(queue: &Queue, leased: Vec<Leased>) {
     let ends = leased.into_iter().map(|Leased { lease, job, .. }| End {
         id: JobRef::Id(job.id),
@@ -103,10 +116,35 @@ async fn lives(subject: &Subject, in_flight: usize) -> f64 {
     for _ in 0..in_flight {
         let (queue, left) = (subject.queue.clone(), left.clone());
         tasks.spawn(async move {
-            while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+            while one_of(&left) {
                 queue.push(vec![job(queue.now())]).await.expect(SERVES);
                 let leased = queue.lease(wish()).await.expect(SERVES);
                 done(&queue, leased).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+    subject.jobs as f64 / start.elapsed().as_secs_f64()
+}
+
+/// Pushed by so many, and taken and ended by as many others, who mostly wait:
+/// lives a second.
+async fn apart(subject: &Subject, each: usize) -> f64 {
+    let (to_push, to_take) = (Arc::new(AtomicUsize::new(subject.jobs)), Arc::new(AtomicUsize::new(subject.jobs)));
+    let mut tasks = JoinSet::new();
+    let start = Instant::now();
+    for _ in 0..each {
+        let (queue, left) = (subject.queue.clone(), to_take.clone());
+        tasks.spawn(async move {
+            while one_of(&left) {
+                let leased = queue.lease(wish()).await.expect(SERVES);
+                done(&queue, leased).await;
+            }
+        });
+        let (queue, left) = (subject.queue.clone(), to_push.clone());
+        tasks.spawn(async move {
+            while one_of(&left) {
+                queue.push(vec![job(queue.now())]).await.expect(SERVES);
             }
         });
     }
@@ -153,7 +191,7 @@ async fn due_together(subject: &Subject) -> Vec<Duration> {
         let (queue, left) = (subject.queue.clone(), left.clone());
         workers.spawn(async move {
             let mut late = Vec::new();
-            while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+            while one_of(&left) {
                 let leased = queue.lease(wish()).await.expect(SERVES);
                 late.push(due.overdue(queue.now()).as_duration());
                 done(&queue, leased).await;

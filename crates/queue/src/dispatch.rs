@@ -240,7 +240,7 @@ impl Dispatch {
         self.note_only(Verb::Advance, answer.as_ref().err());
         match answer {
             Ok(advanced) => {
-                self.timers.advanced(&advanced);
+                self.timers.advanced(&advanced, Instant::now());
                 report(&advanced, self.shared.now());
             }
             Err(_) => self.timers.failed(Instant::now()),

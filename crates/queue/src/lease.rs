@@ -24,7 +24,7 @@ pub struct Wish {
     pub worker: String,
     /// How many at most; no more than [`Wish::MAX_LIMIT`] are handed out.
     pub limit: usize,
-    /// How long to wait for the first.
+    /// How long to wait for the first; no longer than [`Wish::MAX_WAIT`].
     pub wait: Span,
     /// For how long each is leased.
     pub lease_for: Span,
@@ -33,6 +33,8 @@ pub struct Wish {
 impl Wish {
     /// The most jobs that are handed out at once.
     pub const MAX_LIMIT: usize = 1_000;
+    /// The longest wait: a day.
+    pub const MAX_WAIT: Span = Span::from_secs(86_400);
 }
 
 impl Queue {
@@ -66,7 +68,7 @@ impl Queue {
             }
             return Ok(claimed.jobs);
         }
-        let wait = wish.wait.as_duration();
+        let wait = wish.wait.min(Wish::MAX_WAIT).as_duration();
         let mut parked = Parked::new(shared, wish, &look, claimed.unasked)?;
         tokio::select! {
             biased;

@@ -15,6 +15,9 @@ use crate::backoff::Backoff;
 
 /// The longest nap while something is to come.
 const NAP: Duration = Duration::from_secs(1);
+/// The shortest time between two looks, unless there was too much for one: who
+/// waits for something that is to come is not helped by more.
+const GRAIN: Duration = Duration::from_millis(1);
 /// How often time is let pass although nothing is known to come. Only a ring
 /// that got lost would make a difference, and then this ends its effect.
 const ROUND: Duration = Duration::from_secs(60);
@@ -31,7 +34,7 @@ pub(crate) struct Timers {
     wake: Instant,
     round: Instant,
     backoff: Backoff,
-    /// The store failed: not before then.
+    /// It was just looked at, or the store failed: not before then.
     hold: Option<Instant>,
 }
 
@@ -82,8 +85,9 @@ impl Timers {
     }
 
     /// Time passed in the store.
-    pub(crate) fn advanced(&mut self, advanced: &Advanced) {
+    pub(crate) fn advanced(&mut self, advanced: &Advanced, at: Instant) {
         self.under_way = false;
+        self.hold = (!advanced.more).then(|| at + GRAIN);
         self.backoff.worked();
         self.mono = advanced.next_mono;
         self.wall = advanced.next_wall;
@@ -124,18 +128,20 @@ mod tests {
         assert!(timers.due(clock.now(), at), "the first look");
         assert!(!timers.due(clock.now(), at), "one at a time");
         let (mono, wall) = (clock.now().mono + Span::from_millis(1_500), clock.now().wall + Span::from_secs(3_600));
-        timers.advanced(&advanced(Some(mono), Some(wall)));
+        timers.advanced(&advanced(Some(mono), Some(wall)), at);
+        let at = at + GRAIN;
+        clock.advance(Span::from_millis(1));
         assert!(!timers.due(clock.now(), at));
         assert_eq!(timers.wake(), Some(at + NAP));
         clock.advance(Span::from_secs(1));
         assert!(!timers.due(clock.now(), at + NAP));
-        assert_eq!(timers.wake(), Some(at + Duration::from_millis(1_500)));
+        assert_eq!(timers.wake(), Some(at + Duration::from_millis(1_499)));
         clock.step(3_600_000_000);
         assert!(timers.due(clock.now(), at + NAP), "the wall clock was set");
-        timers.advanced(&advanced(Some(mono), None));
+        timers.advanced(&advanced(Some(mono), None), at + NAP);
         assert!(!timers.due(clock.now(), at + NAP));
-        clock.advance(Span::from_millis(500));
-        assert!(timers.due(clock.now(), at + Duration::from_millis(1_500)));
+        clock.advance(Span::from_millis(499));
+        assert!(timers.due(clock.now(), at + Duration::from_millis(1_499)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -151,13 +157,15 @@ mod tests {
             assert_eq!(timers.wake(), Some(at));
         }
         assert!(timers.due(clock.now(), at));
-        timers.advanced(&Advanced { more: true, ..Advanced::default() });
+        timers.advanced(&Advanced { more: true, ..Advanced::default() }, at);
         assert!(timers.due(clock.now(), at), "more is due at once");
         timers.rung();
-        timers.advanced(&Advanced::default());
+        timers.advanced(&Advanced::default(), at);
+        assert!(!timers.due(clock.now(), at), "but rings do not make it look all the time");
+        at = timers.wake().unwrap();
         assert!(timers.due(clock.now(), at), "a ring while it was under way counts");
-        timers.advanced(&Advanced::default());
-        assert!(!timers.due(clock.now(), at));
+        timers.advanced(&Advanced::default(), at);
+        assert!(!timers.due(clock.now(), at + GRAIN));
         assert_eq!(timers.wake(), Some(at + ROUND));
         assert!(timers.due(clock.now(), at + ROUND), "and now and then without any");
     }
