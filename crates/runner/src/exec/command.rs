@@ -21,7 +21,7 @@ use crate::patience::{Over, Patience};
 use crate::unfit::Unfit;
 
 /// A declared command in a declared folder.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Command {
     argv: Vec<String>,
     dir: PathBuf,
@@ -188,6 +188,14 @@ impl fmt::Display for Command {
     /// Names the program; its arguments may be long, or nobody's business.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}`", self.argv[0])
+    }
+}
+
+impl fmt::Debug for Command {
+    /// Leaves out what its environment says, which may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.env.keys().collect();
+        f.debug_struct("Command").field("argv", &self.argv).field("dir", &self.dir).field("env", &names).finish()
     }
 }
 
