@@ -48,6 +48,12 @@ impl Queue {
         self.shared.store.health()
     }
 
+    /// Whether it takes calls: it was not told to stop, and its loop has not
+    /// ended by itself.
+    pub fn is_open(&self) -> bool {
+        self.shared.open().is_ok()
+    }
+
     /// What is not as it should be, in sentences, the worst first; nothing if
     /// all is well.
     pub fn findings(&self) -> Vec<String> {

@@ -37,7 +37,7 @@ pub(crate) async fn list(State(app): State<App>, SearchQuery(query): SearchQuery
 fn cursor(text: &str) -> Result<Cursor, Problem> {
     let parts = text.split_once('.').and_then(|(part, id)| Some((part.parse().ok()?, id.parse().ok()?)));
     match parts {
-        Some((part @ 0..=2, id)) => Ok(Cursor { part, id: JobId(id) }),
+        Some((part @ 0..=2, id)) if i64::try_from(id).is_ok() => Ok(Cursor { part, id: JobId(id) }),
         Some(_) | None => Err(Problem::refused("after", "give the `next` of the page before, as it is")),
     }
 }

@@ -23,7 +23,7 @@ pub(crate) async fn status(State(app): State<App>) -> Result<Response, Problem> 
         store: app.queue.identity().id,
         version: app.options.version.clone(),
         judged: app.queue.now().wall,
-        serving: health == Health::Serving,
+        serving: app.queue.is_open() && health == Health::Serving,
         findings: findings.collect(),
         ledger: ledger.into(),
     };
@@ -35,14 +35,15 @@ pub(crate) async fn livez() -> &'static str {
     "live\n"
 }
 
-/// The process takes requests, and its store serves.
+/// The process takes requests, its queue runs, and its store serves.
 pub(crate) async fn readyz(State(app): State<App>) -> Response {
-    if app.closing.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+    let not_yet = |why: &'static str| (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
+    if app.closing.is_cancelled() || !app.queue.is_open() {
+        return not_yet("stopping, or stopped\n");
     }
     match app.queue.health() {
         Health::Serving | Health::Full { .. } => "ready\n".into_response(),
-        Health::Recovering { .. } => (StatusCode::SERVICE_UNAVAILABLE, "the store is recovering\n").into_response(),
-        Health::Damaged { .. } => (StatusCode::SERVICE_UNAVAILABLE, "the store does not serve\n").into_response(),
+        Health::Recovering { .. } => not_yet("the store is recovering\n"),
+        Health::Damaged { .. } => not_yet("the store does not serve\n"),
     }
 }

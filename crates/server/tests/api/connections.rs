@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -128,4 +131,58 @@ async fn stopping_twice_is_as_stopping_once() {
     server.handle.stop().await;
     server.handle.stop().await;
     server.stop().await;
+}
+
+#[tokio::test]
+async fn who_takes_nothing_of_its_answers_loses_its_place() {
+    let server = Running::under(|options| {
+        options.limits.max_connections = 1;
+        options.limits.taken_within = Duration::from_millis(50);
+    })
+    .await;
+    server.push(&format!(r#"{{"kind":"k","id":"large","payload":"{}"}}"#, "x".repeat(1_000_000))).await;
+    let mut greedy = server.client.connect().await;
+    let get = server.client.request("GET", "/v1/jobs/large").header("Connection", None).bytes();
+    greedy.write_all(&get.repeat(100)).await.unwrap();
+    let mut second = server.client.connect().await;
+    second.write_all(&server.client.request("GET", "/livez").bytes()).await.unwrap();
+    assert_eq!(last_answer(&mut second).await.status, 200);
+    drop(greedy);
+    server.stop().await;
+}
+
+#[test]
+fn whatever_bytes_come_the_server_goes_on() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let server = runtime.block_on(Running::start());
+    let good = server.client.request("POST", "/v1/jobs").json(r#"{"kind":"k","in":"1m","payload":[1,{"a":"b"}]}"#);
+    let good = good.bytes();
+    // A request that has some bytes set to others, and ends somewhere.
+    let change = (0..good.len(), any::<u8>());
+    let changed = (vec(change, 0..6), 0..=good.len()).prop_map(move |(changes, end)| {
+        let mut bytes = good.clone();
+        for (at, byte) in changes {
+            bytes[at] = byte;
+        }
+        bytes.truncate(end);
+        bytes
+    });
+    let any_bytes = prop_oneof![vec(any::<u8>(), 0..300), changed];
+    let send = async |bytes: Vec<u8>| {
+        let mut stream = server.client.connect().await;
+        // The server may hang up before it has read everything.
+        drop(stream.write_all(&bytes).await);
+        drop(stream.shutdown().await);
+        let mut answer = Vec::new();
+        drop(stream.read_to_end(&mut answer).await);
+        server.client.get("/livez").await.status
+    };
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() });
+    let ran = runner.run(&any_bytes, |bytes| {
+        prop_assert_eq!(runtime.block_on(send(bytes)), 200);
+        Ok(())
+    });
+    assert!(ran.is_ok(), "{ran:?}");
+    runtime.block_on(server.stop());
 }

@@ -94,6 +94,8 @@ async fn a_queue_that_has_stopped_says_so() {
     server.queue.stop().await;
     let stopping = server.push(r#"{"kind":"k"}"#).await;
     assert_eq!(stopping.header("retry-after"), Some("1"));
+    assert_eq!(server.client.get("/readyz").await.status, 503);
+    assert_eq!(server.client.get("/livez").await.status, 200);
     assert_snapshot!(stopping.problem(), @r"
     503 stopping
     the queue is stopping

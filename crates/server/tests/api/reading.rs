@@ -164,6 +164,7 @@ async fn a_query_that_means_nothing_is_a_problem() {
         "?limit=0",
         "?after=x",
         "?after=9.1",
+        "?after=0.9223372036854775808",
         "?queue=",
         "?key=%ff",
         "?kind=k&kind=l",
@@ -208,6 +209,12 @@ async fn a_query_that_means_nothing_is_a_problem() {
     hint: correct `after` and send it again
 
     ?after=9.1
+    422 refused
+    `after`: give the `next` of the page before, as it is
+      Nothing was changed.
+    hint: correct `after` and send it again
+
+    ?after=0.9223372036854775808
     422 refused
     `after`: give the `next` of the page before, as it is
       Nothing was changed.
