@@ -14,12 +14,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use job::time::{Clock, SystemClock};
 use job::Timestamp;
+use job::time::{Clock, SystemClock};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+pub(crate) use letter::Letter;
 
 /// How many mails are kept; the oldest make room.
 pub(crate) const MAX_MAILS: usize = 200;
@@ -35,7 +37,7 @@ pub(crate) struct Mailbox {
 #[derive(Debug)]
 struct Shelf {
     mails: Mutex<VecDeque<Arc<Mail>>>,
-    folder: Option<PathBuf>,
+    folder: PathBuf,
     /// How many have arrived; whoever shows mails waits on it.
     arrived: watch::Sender<u64>,
     clock: SystemClock,
@@ -68,27 +70,19 @@ pub(crate) struct Open {
 }
 
 impl Mailbox {
-    /// An empty mailbox that keeps mails in memory only.
-    pub(crate) fn in_memory() -> Self {
-        Self::with(VecDeque::new(), None)
-    }
-
     /// A mailbox that keeps each mail as a file, and begins with those that
     /// the folder holds.
     pub(crate) fn in_folder(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        Ok(Self::with(read_folder(folder)?, Some(folder.to_owned())))
-    }
-
-    fn with(mails: VecDeque<Arc<Mail>>, folder: Option<PathBuf>) -> Self {
+        let mails = read_folder(folder)?;
         let newest = mails.back().map_or(0, |mail| mail.number);
         let shelf = Shelf {
             mails: Mutex::new(mails),
-            folder,
+            folder: folder.to_owned(),
             arrived: watch::Sender::new(newest),
             clock: SystemClock::resume(None),
         };
-        Self { shelf: Arc::new(shelf) }
+        Ok(Self { shelf: Arc::new(shelf) })
     }
 
     /// Takes mail on the one listener, and shows it on the other.
@@ -114,15 +108,13 @@ impl Mailbox {
         let mut mails = self.lock();
         let number = *self.shelf.arrived.borrow() + 1;
         let mail = Mail { number, arrived: self.shelf.clock.now().wall, envelope, raw };
-        if let Some(folder) = &self.shelf.folder {
-            write_file(folder, &mail)?;
-        }
+        write_file(&self.shelf.folder, &mail)?;
         mails.push_back(Arc::new(mail));
         if mails.len() > MAX_MAILS
             && let Some(oldest) = mails.pop_front()
-            && let Some(folder) = &self.shelf.folder
+            && let Err(error) = fs::remove_file(file_of(&self.shelf.folder, oldest.number))
         {
-            fs::remove_file(file_of(folder, oldest.number))?;
+            tracing::warn!(%error, "the oldest mail could not make room on the disk");
         }
         drop(mails);
         self.shelf.arrived.send_replace(number);

@@ -1,12 +1,12 @@
 //! What a mail says, taken apart for reading.
 
 use mail_parser::{Address, Message, MessageParser, PartType};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Mail;
 
 /// A mail as a person, or the check, reads it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Letter {
     /// Counts from 1, in the order of arrival.
     pub(crate) number: u64,

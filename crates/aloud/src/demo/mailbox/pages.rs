@@ -150,3 +150,73 @@ fn render(name: &str, what: minijinja::Value) -> String {
     let page = PAGES.get_template(name).expect("the page is part of the program");
     page.render(what).unwrap_or_else(|error| format!("this page cannot be shown: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::demo::mailbox::{Envelope, Open};
+
+    const EVIL: &[u8] = b"From: a@example.org\r\nTo: b@example.org\r\nSubject: <script>alert(1)</script>\r\n\
+        Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n\
+        <img src=x onerror=alert(2)>\r\n--b\r\nContent-Type: text/html\r\n\r\n<script>alert(3)</script>\r\n--b--\r\n";
+
+    async fn open() -> (tempfile::TempDir, Open, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let mailbox = Mailbox::in_folder(folder.path()).unwrap();
+        let envelope = Envelope { from: "a@example.org".into(), to: vec!["b@example.org".into()] };
+        mailbox.take(envelope, EVIL.to_vec()).unwrap();
+        let smtp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pages = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = pages.local_addr().unwrap().to_string();
+        (folder, mailbox.open(smtp, pages), address)
+    }
+
+    async fn get(address: &str, host: &str, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn what_a_mail_brings_is_text_and_its_html_may_do_nothing() {
+        let (_folder, open, address) = open().await;
+        for path in ["/", "/mails/1"] {
+            let page = get(&address, &address, path).await;
+            assert!(page.contains("&lt;script&gt;alert(1)"), "{page}");
+            assert!(!page.contains("<script>alert"), "{page}");
+            assert!(!page.contains("<img"), "{page}");
+        }
+        let html = get(&address, &address, "/mails/1/html").await;
+        assert!(html.contains("<script>alert(3)"), "as it came: {html}");
+        assert!(html.contains("content-security-policy: sandbox; default-src 'none'"), "{html}");
+        assert!(!html.contains("allow-scripts"), "{html}");
+        open.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_script_and_the_check_read_the_same_as_a_person() {
+        let (_folder, open, address) = open().await;
+        let json = get(&address, &address, "/mails.json").await;
+        let letters: Vec<Letter> = serde_json::from_str(json.split_once("\r\n\r\n").unwrap().1).unwrap();
+        assert_eq!(letters[0].subject, "<script>alert(1)</script>");
+        assert_eq!(letters[0].envelope_to, ["b@example.org"]);
+        let raw = get(&address, &address, "/mails/1/raw").await;
+        assert!(raw.as_bytes().ends_with(EVIL), "{raw}");
+        assert!(get(&address, &address, "/mails/2").await.starts_with("HTTP/1.1 404"));
+        open.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_page_from_elsewhere_cannot_read_mails_by_another_name() {
+        let (_folder, open, address) = open().await;
+        let answer = get(&address, "evil.example", "/mails.json").await;
+        assert!(answer.starts_with("HTTP/1.1 421") && !answer.contains("subject"), "{answer}");
+        open.close().await;
+    }
+}

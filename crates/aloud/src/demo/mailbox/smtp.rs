@@ -192,6 +192,12 @@ mod tests {
     use super::*;
     use crate::demo::mailbox::Open;
 
+    fn mailbox() -> (tempfile::TempDir, Mailbox) {
+        let folder = tempfile::tempdir().unwrap();
+        let mailbox = Mailbox::in_folder(folder.path()).unwrap();
+        (folder, mailbox)
+    }
+
     async fn open(mailbox: &Mailbox) -> (Open, std::net::SocketAddr) {
         let smtp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let pages = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -211,7 +217,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_mail_is_kept_as_it_came() {
-        let mailbox = Mailbox::in_memory();
+        let (_folder, mailbox) = mailbox();
         let (open, address) = open(&mailbox).await;
         let heard = say(
             address,
@@ -225,7 +231,10 @@ mod tests {
             ],
         )
         .await;
-        assert!(heard.ends_with("354 Start mail input; end with <CRLF>.<CRLF>\r\n250 OK\r\n221 Goodbye\r\n"), "{heard}");
+        assert!(
+            heard.ends_with("354 Start mail input; end with <CRLF>.<CRLF>\r\n250 OK\r\n221 Goodbye\r\n"),
+            "{heard}"
+        );
         let mails = mailbox.mails();
         assert_eq!(mails.len(), 1);
         assert_eq!(mails[0].envelope.from, "app@example.org");
@@ -236,7 +245,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_too_large_is_refused_and_ends_the_connection() {
-        let mailbox = Mailbox::in_memory();
+        let (_folder, mailbox) = mailbox();
         let (open, address) = open(&mailbox).await;
         let line = [[b'x'; 998].as_slice(), b"\r\n"].concat();
         let large = line.repeat(MAX_MAIL_BYTES / line.len() + 2);
@@ -249,7 +258,7 @@ mod tests {
 
     #[tokio::test]
     async fn garbage_and_endless_lines_are_answered_and_end() {
-        let mailbox = Mailbox::in_memory();
+        let (_folder, mailbox) = mailbox();
         let (open, address) = open(&mailbox).await;
         let heard = say(address, &[b"\xff\xfe\x00\r\n", b"MAIL FROM:<x>\r\n", b"EHLO \xff\r\n"]).await;
         assert!(heard.contains("500 "), "{heard}");
@@ -267,7 +276,7 @@ mod tests {
 
     #[tokio::test]
     async fn closing_ends_a_connection_that_only_waits() {
-        let mailbox = Mailbox::in_memory();
+        let (_folder, mailbox) = mailbox();
         let (open, address) = open(&mailbox).await;
         let mut stream = TcpStream::connect(address).await.unwrap();
         let mut greeting = [0; 4];

@@ -1,0 +1,105 @@
+//! Which ports the demo listens on, all of them on loopback.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tokio::net::TcpListener;
+
+use crate::demo::args::DemoArgs;
+use crate::report::Report;
+
+/// One port, as it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Port {
+    /// This one, or any that is free if it is taken.
+    Usual(u16),
+    /// This one and no other.
+    Only(u16),
+    /// Any that is free.
+    Free,
+}
+
+/// All of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ports {
+    pub(crate) aloud: Port,
+    pub(crate) notice: Port,
+    pub(crate) mailbox: Port,
+    pub(crate) smtp: Port,
+}
+
+impl Ports {
+    /// Decides by what was typed.
+    pub(crate) fn decide(args: &DemoArgs) -> Self {
+        let port = |typed: Option<u16>, usual: u16| match typed {
+            Some(0) => Port::Free,
+            Some(port) => Port::Only(port),
+            None if args.check => Port::Free,
+            None => Port::Usual(usual),
+        };
+        Self {
+            aloud: port(args.port, 7420),
+            notice: port(args.notice_port, 8080),
+            mailbox: port(args.mailbox_port, 8025),
+            smtp: port(args.smtp_port, 2525),
+        }
+    }
+}
+
+impl Port {
+    /// Listens there.
+    pub(crate) async fn listen(self) -> Result<(TcpListener, SocketAddr), Report> {
+        let bind = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+        let bound = match self {
+            Self::Usual(port) => match bind(port).await {
+                Ok(listener) => Ok(listener),
+                Err(_) => bind(0).await,
+            },
+            Self::Only(port) => bind(port).await,
+            Self::Free => bind(0).await,
+        };
+        bound
+            .and_then(|listener| Ok((listener.local_addr()?, listener)))
+            .map(|(address, listener)| (listener, address))
+            .map_err(|error| {
+                let port = match self {
+                    Self::Usual(_) | Self::Free => "on any port".to_owned(),
+                    Self::Only(port) => format!("on port {port}"),
+                };
+                Report::config(
+                    format!("cannot listen on 127.0.0.1 {port}: {error}"),
+                    "The demo did not start.",
+                    "leave the port out, and a free one is taken",
+                )
+            })
+    }
+
+    /// Where another process is to listen: there, or with port 0 where it
+    /// finds room.
+    pub(crate) async fn for_another(self) -> SocketAddr {
+        let port = match self {
+            Self::Usual(port) => match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+                Ok(_) => port,
+                Err(_) => 0,
+            },
+            Self::Only(port) => port,
+            Self::Free => 0,
+        };
+        (Ipv4Addr::LOCALHOST, port).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_usual_port_that_is_taken_gives_way_and_one_that_was_asked_for_does_not() {
+        let (_listener, taken) = Port::Free.listen().await.unwrap();
+        let (_other, elsewhere) = Port::Usual(taken.port()).listen().await.unwrap();
+        assert_ne!(elsewhere.port(), taken.port());
+        assert_eq!(Port::Usual(taken.port()).for_another().await.port(), 0);
+        let refused = Port::Only(taken.port()).listen().await.unwrap_err();
+        assert!(refused.happened.contains(&format!("on port {}", taken.port())), "{refused}");
+        assert!(elsewhere.ip().is_loopback());
+    }
+}
