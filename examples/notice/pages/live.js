@@ -35,24 +35,45 @@
     }
   }
 
-  // Puts new HTML in place, and keeps the keyboard's focus and what was opened.
-  function put(el, html) {
-    if (!el || shown.get(el.id) === html) return;
-    shown.set(el.id, html);
-    const focus = el.contains(document.activeElement) ? document.activeElement.id : "";
-    const open = [...el.querySelectorAll("details[open]")].map((d) => d.id);
-    el.innerHTML = html;
-    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
-    if (focus) document.getElementById(focus)?.focus();
-    dates(el);
+  // Makes a part of the page read like the new one. A part that stays keeps the
+  // keyboard's focus, and the press of a key that is under way.
+  function part(within, next, selector) {
+    const [old, now] = [within.querySelector(selector), next.querySelector(selector)];
+    if (!now) old?.remove();
+    else if (!old) within.append(now);
+    else if (!old.isEqualNode(now)) {
+      now.toggleAttribute("open", old.hasAttribute("open"));
+      const focus = old.contains(document.activeElement) ? document.activeElement.id : "";
+      old.replaceWith(now);
+      if (focus) document.getElementById(focus)?.focus();
+    }
+  }
+
+  function put(id, html) {
+    const [row, next] = [document.getElementById(id), document.createElement("template")];
+    if (!row || shown.get(id) === html) return;
+    shown.set(id, html);
+    next.innerHTML = html;
+    const [old, now] = [row.querySelector(".switch"), next.content.querySelector(".switch")];
+    old.setAttribute("aria-checked", now.getAttribute("aria-checked"));
+    old.querySelector(".word").textContent = now.querySelector(".word").textContent;
+    old.form.elements.on.value = now.form.elements.on.value;
+    part(row, next.content, ".fate");
+    part(row, next.content, ".earlier");
+    dates(row);
   }
 
   const live = new EventSource("/live");
   live.onmessage = (event) => {
     const page = JSON.parse(event.data);
     ahead = page.now - Date.now();
-    put(document.getElementById("link"), page.link);
-    for (const row of page.rows) put(document.getElementById(`row-${row.id}`), row.html);
+    const link = document.getElementById("link");
+    if (shown.get("link") !== page.link) {
+      shown.set("link", page.link);
+      link.innerHTML = page.link;
+      dates(link);
+    }
+    for (const row of page.rows) put(`row-${row.id}`, row.html);
     if (page.say) document.getElementById("say").textContent = page.say;
     tick();
   };

@@ -10,5 +10,12 @@ async fn main() -> ExitCode {
         return if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    notice::program::run().await
+    match notice::program::run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // If even stderr is gone, the exit code still says it.
+            drop(writeln!(std::io::stderr(), "error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -4,7 +4,6 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use aloud_client::Span;
@@ -30,19 +29,11 @@ A page of switches that have mails sent. It is set by its environment:
 /// The longest that open requests are waited for at the end.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
-/// Runs until SIGTERM or SIGINT.
-pub async fn run() -> ExitCode {
-    match serve().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // If even stderr is gone, the exit code still says it.
-            drop(writeln!(io::stderr(), "error: {error}\n  notice did not start, or did not end well."));
-            ExitCode::FAILURE
-        }
-    }
-}
+/// Why the program did not start, or did not end well.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+/// Runs until SIGTERM or SIGINT.
+pub async fn run() -> Result<(), Failure> {
     let (http, settings) = settings(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let listener = TcpListener::bind(http).await.map_err(|error| format!("cannot listen on {http}: {error}"))?;
@@ -56,7 +47,7 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     tokio::time::timeout(END_WITHIN, running.stop()).await.map_err(|_| "a request did not end in time".into())
 }
 
-fn settings(var: impl Fn(&str) -> Option<String>) -> Result<(SocketAddr, Settings), Box<dyn std::error::Error>> {
+fn settings(var: impl Fn(&str) -> Option<String>) -> Result<(SocketAddr, Settings), Failure> {
     let bad = |name: &'static str| move |error: &dyn std::fmt::Display| format!("{name}: {error}");
     let http = var("NOTICE_HTTP").unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let http: SocketAddr = http.parse().map_err(|error| bad("NOTICE_HTTP")(&error))?;
