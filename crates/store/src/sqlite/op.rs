@@ -72,10 +72,13 @@ impl Op {
 
     /// How many bytes it brings, roughly.
     pub(super) fn weight(&self) -> usize {
-        match self {
-            Self::Push { jobs, .. } => jobs.iter().map(|new| 500 + new.spec.payload.as_bytes().len()).sum(),
-            Self::Finish { ends, .. } => ends.len() * 500,
-            _ => 500,
+        const USUAL: usize = 500;
+        if let Self::Push { jobs, .. } = self {
+            jobs.iter().map(|new| USUAL + new.spec.payload.as_bytes().len()).sum()
+        } else if let Self::Finish { ends, .. } = self {
+            USUAL * ends.len()
+        } else {
+            USUAL
         }
     }
 

@@ -198,7 +198,7 @@ impl Desk {
                 hunt.page.next = Some(place);
                 return Ok(Slice::Done);
             }
-            if hunt.page.searched % STRIDE == 0 {
+            if hunt.page.searched.is_multiple_of(STRIDE) {
                 if hunt.began.elapsed() > LONGEST_PAGE {
                     hunt.page.next = Some(place);
                     return Ok(Slice::Done);
@@ -284,10 +284,15 @@ fn whole(
         0 => one(conn, include_str!("sql/lease.sql"), id, |row| read::running(row, 0))?,
         _ => None,
     };
-    let (sql, state): (_, fn(&Columns<'_>) -> Result<State, Unreadable>) = match part {
-        0 => (include_str!("sql/live.sql"), read::waiting),
-        1 => (include_str!("sql/dead.sql"), read::dead),
-        _ => (include_str!("sql/ended.sql"), read::ended),
+    let sql = match part {
+        0 => include_str!("sql/live.sql"),
+        1 => include_str!("sql/dead.sql"),
+        _ => include_str!("sql/ended.sql"),
+    };
+    let state = |row: &Columns<'_>| match part {
+        0 => read::waiting(row),
+        1 => read::dead(row),
+        _ => read::ended(row),
     };
     let job = one(conn, sql, id, |row| read::job(row, id, state(row)?, queues, kinds, payload))?;
     let mut job = job.ok_or_else(missing)?;

@@ -251,10 +251,12 @@ impl Session<'_> {
             Failure::Busy | Failure::Other => (Error::Busy(why.clone()), Error::Busy(why.clone()), Error::Busy(why)),
         };
         for reply in self.replies.drain(..) {
-            let error = match reply {
-                Reply::Push(..) => &pushed,
-                _ if reply.only_looked() => &looked,
-                _ => &changed,
+            let error = if matches!(reply, Reply::Push(..)) {
+                &pushed
+            } else if reply.only_looked() {
+                &looked
+            } else {
+                &changed
             };
             reply.fail(error);
         }

@@ -43,8 +43,8 @@ pub(super) fn run(place: &Place, mut conn: Connection, mut known: Known, lock: L
             tracing::error!(%error, "the database cannot be closed");
         }
         match recover(place, stopped, shared) {
-            Recovered::Serving(opened, again) => {
-                (conn, known) = (opened, again);
+            Recovered::Serving(again) => {
+                (conn, known) = *again;
                 shared.set_health(None);
                 shared.line.shut(None);
                 tracing::info!("the store has recovered");
@@ -77,7 +77,7 @@ fn end(to: To<()>, lock: Lock, shared: &Shared) {
 }
 
 enum Recovered {
-    Serving(Connection, Known),
+    Serving(Box<(Connection, Known)>),
     Closed(To<()>),
 }
 
@@ -101,7 +101,7 @@ fn recover(place: &Place, mut stopped: Stopped, shared: &Shared) -> Recovered {
             return Recovered::Closed(to);
         }
         match again(place, shared) {
-            Ok((conn, known)) => return Recovered::Serving(conn, known),
+            Ok(again) => return Recovered::Serving(Box::new(again)),
             Err(still) => {
                 tracing::error!(why = still.why, "the store cannot recover yet");
                 stopped = still;
@@ -120,9 +120,10 @@ fn refuse_for(wait: Duration, refusal: &Error, shared: &Shared) -> Option<To<()>
         let left = until.saturating_duration_since(Instant::now());
         shared.line.take(&mut calls, Some(left));
         for op in calls.drain(..) {
-            match op {
-                Op::Close { to } if close.is_none() => close = Some(to),
-                op => op.refuse(refusal.clone()),
+            if let Op::Close { to } = op {
+                close = Some(to);
+            } else {
+                op.refuse(refusal.clone());
             }
         }
         if close.is_some() || left.is_zero() {
