@@ -187,6 +187,7 @@ macro_rules! laws {
                 late_work_is_held_where_the_queue_says_so
                 late_work_is_expired_where_the_queue_says_so
                 work_is_late_after_its_time
+                late_work_with_a_guard_is_found_by_its_question
                 late_work_behind_a_full_claim_is_left_alone
             }
             pausing {

@@ -79,9 +79,12 @@ pub async fn who_comes_back_as_told_is_never_late(bench: &mut Bench) {
         bench.job("d").due_in(10_000).expiring_in(35),
         bench.job("e").due_in(10_000).expiring_at(40),
         bench.job("f").queue("running"),
+        bench.job("g").guarded(),
     ];
     bench.push(drafts).await;
     assert_eq!(bench.ask_from(from(&["asked"]), 1).await.len(), 1);
+    let question = bench.question().await;
+    bench.answer(&question, job::Answer::Error("no route".to_owned())).await.unwrap();
     assert_eq!(bench.claim_from(&["running"], 1).await.len(), 1);
     bench.pause("p", Some(50)).await;
     bench.pause_until("q", Some(Moment::at(start.wall + Span::from_secs(55), start))).await;
@@ -104,14 +107,14 @@ pub async fn who_comes_back_as_told_is_never_late(bench: &mut Bench) {
         }
     }
     assert_eq!((GIVE_UP, LEASE), (30, 60));
-    assert_eq!(changes, [10.0, 20.0, 30.0, 35.0, 40.0, 50.0, 55.0, 60.0]);
+    assert_eq!(changes, [1.0, 10.0, 20.0, 30.0, 35.0, 40.0, 50.0, 55.0, 60.0]);
     assert_eq!((advanced.next_mono, advanced.next_wall), (None, None));
 }
 
-/// What anybody can see of six jobs and the pauses.
+/// What anybody can see of seven jobs and the pauses.
 async fn visible(bench: &Bench) -> (Vec<Phase>, usize) {
     let mut phases = Vec::new();
-    for id in 1..=6 {
+    for id in 1..=7 {
         phases.push(bench.phase(JobId(id)).await);
     }
     (phases, bench.call(|store| store.pauses()).await.len())

@@ -2,7 +2,7 @@
 
 use job::{Cause, JobId, Outcome, Phase, Span, State};
 
-use super::bench::{Bench, EXPIRED_LATE, HELD_LATE, LEASE, MAIL};
+use super::bench::{Bench, EXPIRED_LATE, HELD_LATE, LEASE, MAIL, from};
 use crate::jobs::{Revived, Settled};
 
 /// A waiting job ends when it is no longer wanted, on the clock that it names.
@@ -136,6 +136,19 @@ pub async fn work_is_late_after_its_time(bench: &mut Bench) {
     bench.accept(draft).await;
     bench.pass(3_600).await;
     assert_eq!(bench.claim_from(&[EXPIRED_LATE], 10).await.len(), 1);
+}
+
+/// A claim leaves alone what it could not hand out; late work with a guard is
+/// found when the guard is to be asked.
+pub async fn late_work_with_a_guard_is_found_by_its_question(bench: &mut Bench) {
+    let draft = bench.job("a").queue(HELD_LATE).guarded();
+    let id = bench.accept(draft).await;
+    bench.pass(3_601).await;
+    let claimed = bench.claim_as(from(&[HELD_LATE]), 10).await;
+    assert_eq!((claimed.jobs.len(), claimed.unasked), (0, true));
+    assert_eq!(bench.phase(id).await, Phase::Ready);
+    assert!(bench.ask_from(from(&[HELD_LATE]), 10).await.is_empty());
+    assert_eq!(bench.phase(id).await, Phase::Dead);
 }
 
 /// What a claim does not reach is not looked at.

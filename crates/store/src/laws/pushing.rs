@@ -153,6 +153,10 @@ pub async fn the_number_of_queues_is_bounded(bench: &mut Bench) {
     let paused = refused(bench, |store| store.pause(queue("one-more"), pause.clone(), now)).await;
     assert!(matches!(paused, Error::Full(_)));
     bench.push_all(vec![in_queue(7)]).await;
+    let named = draft.clone().queue("q7").named("n1");
+    let id = bench.accept(named).await;
+    let known = draft.clone().queue("one-more").named("n1");
+    assert_eq!(bench.push([known]).await, [Pushed::Known { id, outcome: None }], "nothing comes of it");
     bench.resume("held").await;
     bench.push_all(one_more).await;
 }

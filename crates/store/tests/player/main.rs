@@ -4,6 +4,8 @@
 //!
 //! A difference that is found here, cut down to what matters, becomes a law.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails, in its helpers too")]
+
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use store::laws::Maker;
