@@ -3,7 +3,7 @@
 //! At any moment there is at most one request for jobs, which asks for as many
 //! as there are free places and is parked at the server until there are some,
 //! and at most one request that tells ends. Ends that are there when jobs are
-//! asked for go with it.
+//! asked for go with it; a moment is waited for more of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,8 @@ const MOST_AT_ONCE: usize = 100;
 /// How long a request for jobs may still be answered when the worker is to
 /// stop. One that is older is parked, and no job is on its way to it.
 const ON_ITS_WAY: Duration = Duration::from_millis(250);
+/// How long one end, or one free place, waits for others to share its request.
+const LINGER: Duration = Duration::from_millis(1);
 /// How many heartbeats are under way at once.
 const HEARTBEATS_AT_ONCE: usize = 16;
 /// How long the last ends may take to be told, after the worker has waited for
@@ -76,6 +78,8 @@ pub(super) struct Shift {
     /// The ends that went with the request for jobs.
     asked_with: Vec<End>,
     asked_at: Instant,
+    /// When what is wanted is asked for, or told.
+    ripe: Option<Instant>,
     telling: Option<Telling>,
     ask: Pace,
     tell: Pace,
@@ -107,6 +111,7 @@ impl Shift {
             asking: None,
             asked_with: Vec::new(),
             asked_at: Instant::now(),
+            ripe: None,
             telling: None,
             ask: Pace::new(),
             tell: Pace::new(),
@@ -160,7 +165,12 @@ impl Shift {
         let free = self.rules.concurrency.saturating_sub(self.runs.len());
         // While ends pile up because they cannot be told, no more is taken on.
         let room = free > 0 && self.ends.len() <= self.rules.concurrency.max(AT_ONCE);
-        if self.asking.is_none() && room && !self.stopping.is_cancelled() && self.ask.may() {
+        let ask = self.asking.is_none() && room && !self.stopping.is_cancelled() && self.ask.may();
+        let tell = self.telling.is_none() && !self.ends.is_empty() && self.tell.may();
+        if !self.is_ripe(ask || tell, now) {
+            return;
+        }
+        if ask {
             let wish = LeaseWish { limit: free.min(MOST_AT_ONCE), ..self.rules.wish.clone() };
             let with = self.telling.is_none() && !self.alone && ends::go_with_a_wish(&self.ends);
             let ends = if with { self.take_ends() } else { Vec::new() };
@@ -169,10 +179,25 @@ impl Shift {
             self.asked_at = now;
             self.asking = Some(async move { ends::tell_and_ask(&api, ends, Some(wish)).await }.boxed());
         }
-        if self.telling.is_none() && !self.ends.is_empty() && self.tell.may() {
+        if tell && !self.ends.is_empty() {
             let (ends, api) = (self.take_ends(), self.api.clone());
             self.telling = Some(async move { ends::tell(&api, ends).await }.boxed());
         }
+    }
+
+    /// Whether to begin now: at once if nothing runs, or else after a moment in
+    /// which more runs may end, so that short ones share a request.
+    fn is_ripe(&mut self, wanted: bool, now: Instant) -> bool {
+        if !wanted {
+            self.ripe = None;
+            return false;
+        }
+        let ripe = *self.ripe.get_or_insert(now + LINGER);
+        let is_ripe = self.runs.is_empty() || ripe <= now;
+        if is_ripe {
+            self.ripe = None;
+        }
+        is_ripe
     }
 
     fn take_ends(&mut self) -> Vec<End> {
@@ -181,7 +206,7 @@ impl Shift {
     }
 
     async fn next(&mut self, shutdown: &mut (impl Future<Output = ()> + Unpin)) -> Event {
-        let again = [self.ask.not_before, self.tell.not_before].into_iter().flatten().min();
+        let again = [self.ask.not_before, self.tell.not_before, self.ripe].into_iter().flatten().min();
         let quiet = (self.stopping.is_cancelled() && self.asking.is_some()).then(|| self.asked_at + ON_ITS_WAY);
         let at = |time: Option<Instant>| OptionFuture::from(time.map(sleep_until));
         tokio::select! {
