@@ -2,7 +2,7 @@
 //!
 //! The command and its folder are declared; a job only brings its payload, on
 //! the standard input. What the exit status says is decided here, how the
-//! processes are started and ended in [`group`].
+//! processes are started and ended in `group`.
 
 use job::{Again, Ending, Job, JobError, Span};
 

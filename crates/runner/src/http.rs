@@ -2,7 +2,7 @@
 //!
 //! What an answer means is decided here, by its status and by whether it names
 //! the job; nothing else is ever read as "done". How a request is sent and its
-//! answer read is in [`call`].
+//! answer read is in `call`.
 
 use job::{Again, Clock, Ending, Job, JobError, Now, Span};
 use reqwest::StatusCode;

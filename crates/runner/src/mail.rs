@@ -1,7 +1,7 @@
 //! Jobs that are done by sending a letter.
 //!
-//! [`letter`] makes the letter from templates and the job's payload, [`smtp`]
-//! hands it to a mail [`server`]. What the end means is decided here.
+//! `letter` makes the letter from templates and the job's payload, `smtp`
+//! hands it to a mail `server`. What the end means is decided here.
 
 use job::{Again, Clock, Ending, Job, JobError};
 
