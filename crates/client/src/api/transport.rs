@@ -218,3 +218,36 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     if texts.is_empty() { error.to_string() } else { texts.join(": ") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_a_servers_is_refused_and_no_secret_repeated() {
+        let refused = |url: &str| Transport::new(Settings::new(url, None)).unwrap_err().to_string();
+        for url in ["", "127.0.0.1:7420", "ftp://127.0.0.1", "http://127.0.0.1/?a=b", "http://127.0.0.1/#a"] {
+            assert!(refused(url).contains("address"), "{url}");
+        }
+        let secret = refused("http://ute:s3cret@127.0.0.1");
+        assert!(secret.contains("a name or a password") && !secret.contains("s3cret"), "{secret}");
+    }
+
+    #[test]
+    fn whatever_a_name_holds_is_one_part_of_the_address() {
+        let at = |base: &str, part: &str| {
+            let transport = Transport::new(Settings::new(base, None)).unwrap();
+            transport.address(&["v1", "jobs", part]).map(|url| url.to_string()).map_err(|e| e.happened())
+        };
+        assert_eq!(at("http://h:1", "a/b?c#d%e ü"), Ok("http://h:1/v1/jobs/a%2Fb%3Fc%23d%25e%20%C3%BC".to_owned()));
+        assert_eq!(at("http://h:1/aloud/", "a"), Ok("http://h:1/aloud/v1/jobs/a".to_owned()));
+        assert_eq!(at("http://h:1", ".."), Err("\"..\" cannot be part of an address".to_owned()));
+    }
+
+    #[test]
+    fn the_token_is_not_part_of_what_is_printed() {
+        let token = crate::Token::new("s3cret").unwrap();
+        let transport = Transport::new(Settings::new("http://h:1", Some(token))).unwrap();
+        assert!(!format!("{transport:?}").contains("s3cret"));
+    }
+}

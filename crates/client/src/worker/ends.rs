@@ -3,8 +3,6 @@
 //! Ends are told together where the API allows it. Each may be told again: the
 //! lease decides, and a second telling changes nothing.
 
-use std::collections::HashMap;
-
 use futures_util::StreamExt;
 use futures_util::stream;
 use job::attempt::{MAX_TEXT_BYTES, bounded};
@@ -58,6 +56,10 @@ impl End {
         Self { id: job.id.clone(), lease: job.lease.clone(), ending, over, sent: false, given_back: false }
     }
 
+    fn is_failure(&self) -> bool {
+        matches!(self.ending, Ending::Failed { .. })
+    }
+
     fn is_snooze(&self) -> bool {
         matches!(self.ending, Ending::Snoozed { .. })
     }
@@ -84,9 +86,11 @@ pub(super) async fn tell(api: &Api, ends: Vec<End>) -> Vec<(End, Told)> {
 /// round trip.
 pub(super) async fn tell_and_ask(
     api: &Api,
-    ends: Vec<End>,
+    mut ends: Vec<End>,
     wish: Option<v1::LeaseWish>,
 ) -> (Vec<(End, Told)>, Result<Vec<v1::LeasedJob>, Error>) {
+    // In the order of the answers.
+    ends.sort_by_key(End::is_failure);
     match api.finish(&request(&ends, wish)).await {
         Ok(v1::FinishedMany { ends: answers, jobs }) => (read(ends, answers, api.url()), Ok(jobs)),
         Err(error) => {
@@ -120,16 +124,16 @@ fn request(ends: &[End], wish: Option<v1::LeaseWish>) -> v1::FinishMany {
     request
 }
 
-/// Finds for each end its answer. One that is missing is no answer.
+/// Gives each end its answer: they come in the order in which the ends were
+/// told. One that is missing, or another job's, is no answer.
 fn read(ends: Vec<End>, answers: Vec<v1::FinishedOne>, url: &str) -> Vec<(End, Told)> {
-    let mut answers: HashMap<String, v1::FinishedOne> =
-        answers.into_iter().map(|answer| (answer.id.clone(), answer)).collect();
+    let mut answers = answers.into_iter();
     let told = |end: End| {
-        let told = match answers.remove(&end.id) {
+        let told = match answers.next().filter(|answer| answer.id == end.id) {
             Some(v1::FinishedOne { settled: Some(_), .. }) => Told::Settled,
             Some(v1::FinishedOne { stale: Some(why), .. }) => Told::Stale(why),
             Some(_) | None => {
-                let why = "the answer does not name each end that was told".to_owned();
+                let why = "the answer does not name the ends as they were told".to_owned();
                 Told::Failed(Error::Unknown { url: url.to_owned(), why })
             }
         };
@@ -179,16 +183,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_leaves_an_end_out_is_no_answer_to_it() {
+    async fn an_answer_that_names_another_job_is_no_answer() {
         let settled = v1::Settled { state: job::Phase::Ended, outcome: None, due: None };
         let answers = vec![
+            v1::FinishedOne { id: "a".into(), settled: Some(settled.clone()), stale: None },
+            v1::FinishedOne { id: "x".into(), settled: Some(settled), stale: None },
             v1::FinishedOne { id: "c".into(), settled: None, stale: Some("it runs under another lease".into()) },
-            v1::FinishedOne { id: "a".into(), settled: Some(settled), stale: None },
         ];
-        let ends = ["a", "b", "c"].map(|id| end(id, Ending::done())).into();
+        let ends = ["a", "b", "c", "d"].map(|id| end(id, Ending::done())).into();
         let told: Vec<_> = read(ends, answers, "http://x/").into_iter().map(|(_, told)| told).collect();
         assert!(matches!(told[0], Told::Settled));
         assert!(matches!(told[1], Told::Failed(Error::Unknown { .. })));
         assert!(matches!(&told[2], Told::Stale(why) if why.contains("another lease")));
+        assert!(matches!(told[3], Told::Failed(Error::Unknown { .. })));
     }
 }
