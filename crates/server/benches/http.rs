@@ -3,7 +3,9 @@
 //!
 //! One life cycle is a push, a lease and an ack of a job with 200 bytes. Each
 //! connection pushes 100 jobs, then ends the 100 that it has and takes the next
-//! 100 in one `finish`. Server and load share this machine and this process.
+//! 100 in one `finish`. The store is the embedded one in a temporary folder,
+//! every push and ack is on disk before it is answered, and history is kept.
+//! Server and load share this machine and this process.
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a bench that cannot go on should say where")]
 
@@ -14,11 +16,10 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use job::time::SystemClock;
-use job::{Clock, Rules, Span};
+use job::{AppName, Clock};
 use queue::{NoGuards, Queue};
 use server::{Handle, Options, Token};
-use store::memory::Memory;
-use store::{Jobs, Store};
+use store::sqlite::{self, Sqlite};
 use tokio::runtime::Runtime;
 
 const BATCH: usize = 100;
@@ -29,27 +30,26 @@ struct Server {
     runtime: Runtime,
     handle: Handle,
     queue: Queue,
-    store: Arc<dyn Store>,
-    clock: Arc<SystemClock>,
     token: String,
+    _folder: tempfile::TempDir,
 }
 
 impl Server {
     fn start() -> Self {
         let runtime = Runtime::new().unwrap();
-        let clock = Arc::new(SystemClock::resume(None));
-        let rules = Rules { keep_ended: Span::ZERO, ..Rules::default() };
-        let store: Arc<dyn Store> = Arc::new(Memory::new("bench".parse().unwrap(), rules, &*clock));
         let folder = tempfile::tempdir().unwrap();
+        let app: AppName = "bench".parse().unwrap();
+        let clock = Arc::new(SystemClock::resume(None));
+        let data = sqlite::Options { create: true, ..sqlite::Options::new(folder.path(), app.clone()) };
+        let store = Arc::new(Sqlite::open(data, clock.now().wall).unwrap());
         let token = Token::create(&folder.path().join("token")).unwrap();
         let (queue, handle) = runtime.block_on(async {
-            let queue = Queue::start(Arc::clone(&store), Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(NoGuards));
+            let queue = Queue::start(store, clock, Arc::new(NoGuards));
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let options = Options::new("bench".parse().unwrap(), token.clone(), "bench");
-            let handle = server::start(listener, queue.clone(), options);
+            let handle = server::start(listener, queue.clone(), Options::new(app, token.clone(), "bench"));
             (queue, handle)
         });
-        Self { runtime, handle, queue, store, clock, token: token.reveal().to_owned() }
+        Self { runtime, handle, queue, token: token.reveal().to_owned(), _folder: folder }
     }
 
     fn stop(self) {
@@ -134,8 +134,6 @@ fn life_cycles(criterion: &mut Criterion) {
                     scope.spawn(|| Connection::open(address, &server.token).work(cycles / CONNECTIONS));
                 }
             });
-            let now = server.clock.now();
-            server.runtime.block_on(server.store.retain(usize::MAX, now)).unwrap();
         });
     });
     group.finish();

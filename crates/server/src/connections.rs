@@ -30,7 +30,7 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// descriptors or memory.
 const BREATHER: Duration = Duration::from_millis(250);
 
-/// A server that runs.
+/// A server that runs. Dropping this does not stop it.
 #[derive(Debug)]
 pub struct Handle {
     address: Option<SocketAddr>,
