@@ -307,3 +307,29 @@ async fn a_second_relay_stands_by_until_the_first_has_ended() {
     assert_eq!(server.pushed().await, 50);
     second.stop().await;
 }
+
+/// The columns of the tables that a file of SQL creates, by the first word of
+/// each line between the brackets.
+fn columns(sql: &str) -> Vec<Vec<String>> {
+    let tables = sql.split("CREATE TABLE").skip(1).map(|table| {
+        let body = table.split_once("(\n").unwrap().1.split_once("\n)").unwrap().0;
+        body.lines().map(|line| line.split_whitespace().next().unwrap().trim_matches('`').to_owned()).collect()
+    });
+    tables.collect()
+}
+
+#[test]
+fn every_database_is_told_of_the_same_columns() {
+    let sqlite = columns(include_str!("../../sql/sqlite.sql"));
+    let waiting = ["seq", "act", "job_id", "queue", "key", "body", "written", "boot", "mono"];
+    assert_eq!(sqlite[0], waiting);
+    assert_eq!(sqlite[1][..9], waiting);
+    assert_eq!(sqlite[1][9..], ["why"]);
+    for (name, sql) in
+        [("PostgreSQL", include_str!("../../sql/postgres.sql")), ("MySQL", include_str!("../../sql/mysql.sql"))]
+    {
+        assert_eq!(columns(sql), sqlite, "{name}");
+        let list = "(act, job_id, queue, key, body, written, boot, mono)";
+        assert!(sql.replace('`', "").contains(list), "{name} has a statement that writes");
+    }
+}
