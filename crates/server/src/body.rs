@@ -73,16 +73,16 @@ fn says_json(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 async fn read(request: Request, limits: &Limits) -> Result<Bytes, Problem> {
-    let too_large = Problem::too_large(limits.max_body);
+    let too_large = || Problem::too_large(limits.max_body);
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let waits_for_word = request.headers().contains_key(EXPECT);
     let room = u64::try_from(limits.max_body).unwrap_or(u64::MAX);
     if waits_for_word && announced.is_some_and(|bytes| bytes > room) {
-        return Err(too_large);
+        return Err(too_large());
     }
     match tokio::time::timeout(limits.body_within, collect(request.into_body(), limits.max_body)).await {
         Ok(Collected::Whole(bytes)) => Ok(bytes),
-        Ok(Collected::TooLarge) => Err(too_large),
+        Ok(Collected::TooLarge) => Err(too_large()),
         Ok(Collected::Broken) => Err(Problem::broken_body()),
         Err(_) => Err(Problem::too_slow(limits.body_within)),
     }
