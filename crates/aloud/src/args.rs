@@ -54,6 +54,11 @@ pub(crate) enum Command {
     Up,
     /// Run the queue server; needs no configuration file
     Server(ServerArgs),
+    /// Try it out: a server, an application and a mailbox on this machine
+    Demo(crate::demo::args::DemoArgs),
+    /// The application of the demo, as its environment says
+    #[command(hide = true)]
+    DemoNotice,
     /// Push a job, and print its id
     Push(Box<push::PushArgs>),
     /// List and search jobs
@@ -115,12 +120,17 @@ pub(crate) struct ServerArgs {
     /// [variable: ALOUD_TOKEN_FILE]
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+
+    /// End when stdin ends, and so with whoever started this as a part of
+    /// something else
+    #[arg(long, hide = true)]
+    pub(crate) end_with_stdin: bool,
 }
 
 impl ServerArgs {
     /// Lets what was typed override the file and the environment.
     pub(crate) fn overlay(&self, file: &mut File) {
-        let Self { data, init: _, http, app, durability, allow_remote, token_file } = self;
+        let Self { data, init: _, http, app, durability, allow_remote, token_file, end_with_stdin: _ } = self;
         let server = &mut file.server;
         over(&mut server.data, data.clone());
         over(&mut server.http, *http);

@@ -3,7 +3,6 @@
 //! Tests compare each with what it should be; `ALOUD_UPDATE_DOCS=1 cargo test
 //! -p aloud` writes them anew.
 
-use std::fmt::Write;
 use std::path::Path;
 
 use clap::CommandFactory;
@@ -38,7 +37,7 @@ fn commands() -> String {
 fn help(text: &mut String, command: &mut clap::Command, name: &str) {
     let shown = command.render_long_help().to_string();
     let lines: Vec<_> = shown.lines().map(str::trim_end).collect();
-    let _ = write!(text, "\n## `{name}`\n\n```text\n{}\n```\n", lines.join("\n").trim_end());
+    text.push_str(&format!("\n## `{name}`\n\n```text\n{}\n```\n", lines.join("\n").trim_end()));
     for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
         let name = format!("{name} {}", sub.get_name());
         help(text, sub, &name);

@@ -3,7 +3,6 @@
 //! The upper ones are those of `sysexits.h`, which mail servers and systemd
 //! know. `main` alone turns one into the process's end.
 
-use std::fmt::Write;
 use std::process::ExitCode;
 
 /// An exit code.
@@ -17,7 +16,7 @@ pub(crate) enum Exit {
     Critical,
     /// The command line is wrong.
     Usage,
-    /// The server was not reached.
+    /// The server was not reached, or did not say what it did.
     Unreachable,
     /// aloud has a defect.
     Defect,
@@ -65,7 +64,7 @@ impl Exit {
             Self::No => "refused, or not so: no such job, too late to cancel; `status`: a warning",
             Self::Critical => "`status` only: critical, or the server cannot be asked",
             Self::Usage => "the command line, or the JSON given with it, is wrong; nothing was sent",
-            Self::Unreachable => "the server could not be reached, or gave no answer that can be understood",
+            Self::Unreachable => "the server could not be reached, or it is unknown whether it did what was asked",
             Self::Defect => "a defect in aloud",
             Self::TryAgain => "the server is busy, full or stopping; the same command may work in a moment",
             Self::NotAllowed => "the token was refused, or the server belongs to another app",
@@ -84,7 +83,7 @@ impl From<Exit> for ExitCode {
 pub(crate) fn manual() -> String {
     let mut text = "Exit codes:\n".to_owned();
     for exit in Exit::ALL {
-        let _ = writeln!(text, "  {:>2}  {}", exit.code(), exit.meaning());
+        text.push_str(&format!("  {:>2}  {}\n", exit.code(), exit.meaning()));
     }
     text
 }

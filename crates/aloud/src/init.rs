@@ -11,8 +11,11 @@ use job::AppName;
 
 use crate::args::InitArgs;
 use crate::exit::Exit;
+use crate::remote;
 use crate::report::Report;
-use crate::settings::file;
+use crate::serve;
+use crate::settings::Settings;
+use crate::settings::file::{self, File};
 use crate::settings::sample::{self, Decided};
 
 /// Runs the command in the folder `here`; `named` is where the file goes, if
@@ -42,9 +45,23 @@ pub(crate) fn run(args: &InitArgs, named: Option<&Path>, here: &Path) -> Result<
         )
     })?;
     let text = sample::text(&Decided { app: &app, data: written });
+    let settings = Settings::decide(File::parse(&text, &path)?.with_base(path.parent().unwrap_or(here)))?;
+    remote::talk(serve::create(&settings))?;
     write_new(&path, &text)?;
-    writeln!(io::stdout(), "wrote {}", path.display())?;
+    tell(&settings, &path)?;
     Ok(Exit::Ok)
+}
+
+fn tell(settings: &Settings, path: &Path) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "wrote    {}", path.display())?;
+    writeln!(stdout, "store    {}", settings.data.display())?;
+    writeln!(stdout, "token    {}", settings.token_file.display())?;
+    let mut stderr = io::stderr().lock();
+    writeln!(
+        stderr,
+        "next:    `aloud up` starts the server; `aloud push hello '{{\"to\": \"you\"}}'` pushes a first job"
+    )
 }
 
 /// An app's name made of the folder's.

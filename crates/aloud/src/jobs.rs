@@ -13,21 +13,18 @@ use crate::report::Report;
 use crate::settings::Found;
 use crate::table::Table;
 
-/// How many jobs a page has when all of them are wanted.
-const WHOLE_PAGE: usize = 500;
-
 /// Runs the command.
 pub(crate) fn run(args: JobsArgs, found: Found) -> Result<Exit, Report> {
     let api = remote::connect(found, &args.reach)?;
     let (json, all) = (args.json, args.all);
-    let mut search = search(args);
+    let mut query = query(args);
     let mut printer = Printer::new(json);
     remote::talk(async {
         loop {
-            let page = api.jobs(&search).await?;
+            let page = api.jobs(&query).await?;
             printer.page(&page)?;
             match page.next {
-                Some(next) if all => search.after = Some(next),
+                Some(next) if all => query.after = Some(next),
                 next => return printer.end(next.as_deref(), page.searched, page.of),
             }
         }
@@ -35,7 +32,7 @@ pub(crate) fn run(args: JobsArgs, found: Found) -> Result<Exit, Report> {
     Ok(Exit::Ok)
 }
 
-fn search(args: JobsArgs) -> JobQuery {
+fn query(args: JobsArgs) -> JobQuery {
     JobQuery {
         state: args.state,
         outcome: args.outcome,
@@ -43,7 +40,7 @@ fn search(args: JobsArgs) -> JobQuery {
         kind: args.kind,
         key: args.key,
         after: args.after,
-        limit: if args.all { WHOLE_PAGE } else { args.limit as usize },
+        limit: if args.all { JobQuery::MAX_LIMIT } else { args.limit },
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is logged, and what a panic says: all of it to stderr.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal, Write};
 use std::panic::PanicHookInfo;
 
@@ -35,11 +36,9 @@ pub(crate) fn report_panics() {
 fn defect(panic: &PanicHookInfo<'_>) -> String {
     let place = panic.location().map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
     let what = panic.payload_as_str().unwrap_or("a panic without words");
-    let backtrace = std::backtrace::Backtrace::capture();
-    let trace = match backtrace.status() {
-        std::backtrace::BacktraceStatus::Captured => format!("\n{backtrace}"),
-        _ => String::new(),
-    };
+    let backtrace = Backtrace::capture();
+    let captured = backtrace.status() == BacktraceStatus::Captured;
+    let trace = if captured { format!("\n{backtrace}") } else { String::new() };
     format!(
         "error: a defect in aloud{place}: {what}\n  \
          What was under way there did not finish. What was answered before stays as it was answered.\n\

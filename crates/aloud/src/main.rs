@@ -18,20 +18,24 @@ use settings::env::Env;
 
 mod age;
 mod args;
+mod demo;
 #[cfg(test)]
 mod docs;
 mod exit;
 mod init;
 mod job;
 mod jobs;
+mod leash;
 mod log;
 mod push;
 mod queues;
 mod remote;
 mod report;
+mod serve;
 mod settings;
 mod status;
 mod table;
+mod up;
 
 fn main() -> ExitCode {
     log::report_panics();
@@ -62,7 +66,10 @@ fn run(args: Args) -> Result<Exit, Report> {
         Command::Job(args) => job::run(args, found()?),
         Command::Queues(args) => queues::run(args, found()?),
         Command::Status(args) => status::run(args, found()?),
-        Command::Up | Command::Server(_) => Ok(Exit::Ok),
+        Command::Demo(args) => demo::run(&args),
+        Command::DemoNotice => demo::run_notice(),
+        Command::Up => up::run(found()?, &here),
+        Command::Server(args) => serve::run(&args, found()?, &here),
     }
 }
 
@@ -78,8 +85,6 @@ fn tell(report: &Report) -> Exit {
 
 fn told_by_clap(error: &clap::Error) -> Exit {
     drop(error.print());
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Ok,
-        _ => Exit::Usage,
-    }
+    let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if asked_for { Exit::Ok } else { Exit::Usage }
 }

@@ -84,11 +84,11 @@ fn payload(bytes: &[u8]) -> Result<Box<RawValue>, Report> {
 fn what_became(pushed: &PushedJob, delayed: bool) -> String {
     if pushed.known {
         let now = match (pushed.outcome, pushed.state) {
-            (Some(outcome), _) => format!("it ended as {}", outcome.as_str()),
-            (None, Some(phase)) => format!("it is {}", phase.as_str()),
-            (None, None) => "it is still there".to_owned(),
+            (Some(outcome), _) => format!("ended as {}", outcome.as_str()),
+            (None, Some(phase)) => format!("is {}", phase.as_str()),
+            (None, None) => "has not ended".to_owned(),
         };
-        return format!("not new: a job with this id was pushed before; {now}");
+        return format!("not new: a job with this id was pushed before, and {now}");
     }
     if pushed.kept {
         return "not new: this job was waiting with the same key, and was kept".to_owned();
@@ -146,7 +146,7 @@ mod tests {
         );
         assert_eq!(
             tell(PushedJob { known: true, outcome: Some(Outcome::Done), ..pushed }),
-            "not new: a job with this id was pushed before; it ended as done"
+            "not new: a job with this id was pushed before, and ended as done"
         );
     }
 }

@@ -65,10 +65,7 @@ pub(crate) fn held(pause: &PauseView, now: Timestamp) -> String {
 }
 
 fn pause(args: PauseArgs, found: Found) -> Result<Exit, Report> {
-    let by = args.by.or_else(user).ok_or_else(|| {
-        Report::usage("nobody is named who holds the queue, and the environment names no user", "give --by NAME")
-    })?;
-    let wish = PauseQueue { by, reason: args.reason, for_: args.for_ };
+    let wish = PauseQueue { by: args.by.unwrap_or_else(user), reason: args.reason, for_: args.for_ };
     let api = remote::connect(found, &args.reach)?;
     let pause = remote::talk(async { Ok(api.pause(&args.queue, &wish).await?) })?;
     if args.json {
@@ -79,11 +76,12 @@ fn pause(args: PauseArgs, found: Found) -> Result<Exit, Report> {
     Ok(Exit::Ok)
 }
 
-/// The user who runs this, as far as the environment tells.
-fn user() -> Option<String> {
+/// The user who runs this, by name if the environment tells it.
+fn user() -> String {
     let named = |name| std::env::var(name).ok().filter(|user| !user.is_empty() && user.len() <= Pause::MAX_BY_BYTES);
     // Under sudo it is the person who is of interest.
-    ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(named)
+    let name = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(named);
+    name.unwrap_or_else(|| format!("user {}", rustix::process::getuid().as_raw()))
 }
 
 fn resume(args: ResumeArgs, found: Found) -> Result<Exit, Report> {

@@ -47,6 +47,11 @@ impl Report {
         Self { exit, ..self }
     }
 
+    /// The same, where it also means this.
+    pub(crate) fn also_means(self, sentence: &str) -> Self {
+        Self { means: format!("{sentence} {}", self.means), ..self }
+    }
+
     /// Whether the reader of the output has gone, as `head` does: that is no
     /// error of the command's.
     pub(crate) fn is_unread(&self) -> bool {
@@ -106,7 +111,8 @@ impl From<aloud_client::Error> for Report {
         let exit = match &error {
             Error::Problem(problem) => match problem.status {
                 401 | 403 => Exit::NotAllowed,
-                429 | 503 | 507 => Exit::TryAgain,
+                408 | 429 | 503 | 507 => Exit::TryAgain,
+                500..=599 => Exit::Unreachable,
                 _ => Exit::No,
             },
             Error::Unreachable { .. } | Error::Unknown { .. } => Exit::Unreachable,

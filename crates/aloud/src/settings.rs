@@ -78,6 +78,13 @@ impl Found {
         file.overlay(env)?;
         Ok(Self { path, file })
     }
+
+    /// The folder, absolute, at which relative paths of handlers and guards
+    /// start: that of the file.
+    pub(crate) fn folder(&self, here: &Path) -> PathBuf {
+        let folder = self.path.as_deref().and_then(Path::parent);
+        folder.map_or_else(|| here.to_owned(), |folder| here.join(folder))
+    }
 }
 
 impl Settings {
@@ -122,7 +129,7 @@ impl Settings {
             secret_file: server.secret_file.unwrap_or_else(|| secret_beside(&data)),
             data,
             durability: server.durability.unwrap_or_default(),
-            free_floor: server.free_floor.unwrap_or(Size(64 << 20)),
+            free_floor: server.free_floor.unwrap_or(Size(store::sqlite::Options::FREE_FLOOR)),
             rules: Rules {
                 own_kinds: handler.iter().map(|handler| handler.kind.clone()).collect(),
                 late,
@@ -201,16 +208,15 @@ mod tests {
 
     #[test]
     fn the_documented_defaults_are_the_defaults() {
-        let mut all = String::from("[server]\n");
-        for entry in file::Server::MANUAL.entries {
-            if let section::Value::Default(value) = entry.value {
-                all.push_str(&format!("{} = {value}\n", entry.key));
-            }
-        }
-        all.push_str("data = 'd'\n[queue_defaults]\n");
-        for entry in file::QueueDefaults::MANUAL.entries {
-            all.push_str(&format!("{} = {}\n", entry.key, entry.value.toml()));
-        }
+        let defaults = |section: section::Section| {
+            let lines = section.entries.iter().filter_map(|entry| match entry.value {
+                section::Value::Default(value) => Some(format!("{} = {value}\n", entry.key)),
+                section::Value::Example(_) => None,
+            });
+            lines.collect::<String>()
+        };
+        let (server, queues) = (defaults(file::Server::MANUAL), defaults(file::QueueDefaults::MANUAL));
+        let all = format!("[server]\ndata = 'd'\n{server}[queue_defaults]\n{queues}");
         let (all, none) = (decide(&all).unwrap(), decide("server.data = 'd'").unwrap());
         assert_eq!(format!("{all:?}"), format!("{none:?}"));
     }

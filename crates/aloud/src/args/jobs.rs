@@ -1,5 +1,6 @@
 //! `aloud jobs` and `aloud job`, as they are typed.
 
+use aloud_client::v1::JobQuery;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use job::{Key, KindName, Outcome, Phase, QueueName};
@@ -29,9 +30,9 @@ pub(crate) struct JobsArgs {
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<Key>,
 
-    /// How many at most, 1 to 1000
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) limit: u32,
+    /// How many at most, 1 to 500
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = limit())]
+    pub(crate) limit: usize,
 
     /// Go on where a page ended: what it named as the next
     #[arg(long, value_name = "PLACE")]
@@ -152,6 +153,11 @@ pub(crate) struct CancelArgs {
 
     #[command(flatten)]
     pub(crate) reach: Reach,
+}
+
+fn limit() -> impl TypedValueParser<Value = usize> {
+    let largest = u64::try_from(JobQuery::MAX_LIMIT).expect("a page is not that long");
+    clap::value_parser!(u64).range(1..=largest).map(|limit| usize::try_from(limit).expect("it was just bounded"))
 }
 
 fn phase() -> impl TypedValueParser<Value = Phase> {

@@ -1,8 +1,6 @@
 //! A job as `aloud job ID` shows it to a person: what it is, where it stands,
 //! and what became of each attempt.
 
-use std::fmt::Write;
-
 use aloud_client::v1::JobView;
 use job::{Attempt, Cause, Guard, Happened, Timestamp};
 
@@ -56,7 +54,8 @@ impl Page {
         let mut name = name;
         for line in value.lines() {
             let shown: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            let _ = writeln!(self.0, "{}", format!("{name:<12}{shown}").trim_end());
+            self.0.push_str(format!("{name:<12}{shown}").trim_end());
+            self.0.push('\n');
             name = "";
         }
     }
@@ -101,7 +100,7 @@ fn counts(job: &JobView) -> String {
     let mut text = format!("{} of at most {} failures, {} started", job.failures, job.retry.max_attempts, job.attempt);
     for (count, what) in [(job.rescues, "lost their worker"), (job.snoozes, "asked to run later")] {
         if count > 0 {
-            let _ = write!(text, ", {count} {what}");
+            text.push_str(&format!(", {count} {what}"));
         }
     }
     text

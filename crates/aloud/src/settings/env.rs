@@ -23,7 +23,7 @@ impl Env {
         Self(std::env::vars_os().filter_map(ours).collect())
     }
 
-    /// A variable's text; one that is empty counts as not set.
+    /// A variable's text; one that is empty, or has no name, counts as not set.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|text| !text.is_empty())
     }

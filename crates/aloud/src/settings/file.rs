@@ -65,9 +65,10 @@ section! {
         /// network where that is acceptable.
         allow_remote: bool = Default("false"), env "ALOUD_ALLOW_REMOTE", flag "--allow-remote";
 
-        /// Names under which the server may be asked for besides `localhost` and
-        /// IP addresses; a request with another `Host` is refused, so that no web
-        /// page can reach the API under a name of its own.
+        /// Names and addresses, without a port, under which the server may be
+        /// called besides `localhost`, the loopback addresses and the address of
+        /// `http`. A request with another `Host` is refused, so that no web page
+        /// can reach the API under a name of its own.
         allowed_hosts: Vec<String> = Default("[]"), env "ALOUD_ALLOWED_HOSTS";
 
         /// The file with the app's token: one line, readable by its owner alone
@@ -142,6 +143,15 @@ pub(crate) enum Durability {
     Relaxed,
 }
 
+impl From<Durability> for store::sqlite::Durability {
+    fn from(setting: Durability) -> Self {
+        match setting {
+            Durability::Full => Self::Full,
+            Durability::Relaxed => Self::Relaxed,
+        }
+    }
+}
+
 /// Every section, in the order of the reference.
 pub(crate) const SECTIONS: [Section; 4] = [Top::MANUAL, Server::MANUAL, QueueDefaults::MANUAL, OneQueue::MANUAL];
 
@@ -155,13 +165,16 @@ impl File {
                 "name the file with --config or ALOUD_CONFIG, or write one with `aloud init`",
             )
         })?;
-        let mut file = Self::parse(&text, path)?;
-        let server = &mut file.server;
-        let base = path.parent().unwrap_or(Path::new(""));
+        Ok(Self::parse(&text, path)?.with_base(path.parent().unwrap_or(Path::new(""))))
+    }
+
+    /// Lets relative paths start at the folder `base`.
+    pub(crate) fn with_base(mut self, base: &Path) -> Self {
+        let server = &mut self.server;
         for path in [&mut server.data, &mut server.token_file, &mut server.secret_file].into_iter().flatten() {
             *path = base.join(&path);
         }
-        Ok(file)
+        self
     }
 
     /// Reads a file's text; `path` is for messages.

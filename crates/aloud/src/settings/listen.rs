@@ -1,7 +1,7 @@
 //! Where a listener listens.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 /// An address to listen on, or `off`.
@@ -21,6 +21,19 @@ impl Listen {
             Self::At(address) => address.ip().is_loopback(),
         }
     }
+}
+
+/// The URL under which this machine reaches a server that listens there.
+pub(crate) fn url(listens: SocketAddr) -> String {
+    let mut address = listens;
+    // To listen everywhere is to be reachable here, too.
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("http://{address}")
 }
 
 impl FromStr for Listen {

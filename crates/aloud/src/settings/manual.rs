@@ -3,8 +3,6 @@
 //! A test compares it with what it should be. `ALOUD_UPDATE_DOCS=1 cargo test
 //! -p aloud` writes it anew.
 
-use std::fmt::Write;
-
 use crate::settings::file::SECTIONS;
 use crate::settings::section::{Entry, Value};
 
@@ -22,9 +20,9 @@ fn reference() -> String {
             "" => "The top of the file".to_owned(),
             name => format!("`[{name}]`"),
         };
-        let _ = write!(text, "\n## {title}\n\n{}\n", prose(section.doc));
+        text.push_str(&format!("\n## {title}\n\n{}\n", prose(section.doc)));
         for entry in section.entries {
-            let _ = write!(text, "\n### `{}`\n\n{}\n\n{}\n", entry.key, prose(entry.doc), facts(entry));
+            text.push_str(&format!("\n### `{}`\n\n{}\n\n{}\n", entry.key, prose(entry.doc), facts(entry)));
         }
     }
     for (title, name) in [
@@ -34,9 +32,9 @@ fn reference() -> String {
         ("`[[guard]]`", "GuardConfig"),
     ] {
         let shape = Shape::read(name);
-        let _ = write!(text, "\n## {title}\n\n{}\n\n", shape.doc);
+        text.push_str(&format!("\n## {title}\n\n{}\n\n", shape.doc));
         for (key, doc) in shape.fields {
-            let _ = writeln!(text, "- `{key}`: {doc}");
+            text.push_str(&format!("- `{key}`: {doc}\n"));
         }
     }
     text

@@ -1,8 +1,6 @@
 //! The commented `aloud.toml` that `aloud init` writes: every setting with its
 //! meaning, those that have been decided set, the others commented out.
 
-use std::fmt::Write;
-
 use job::AppName;
 
 use crate::settings::file::SECTIONS;
@@ -58,23 +56,34 @@ fn section_text(text: &mut String, section: &Section, decided: &Decided<'_>) {
         // A table that is left empty would still be a table, and a queue called
         // NAME would be one queue too many.
         let mark = if named { "" } else { "# " };
-        let _ = writeln!(text, "{mark}[{}]", section.name);
+        text.push_str(&format!("{mark}[{}]\n", section.name));
     }
     for entry in section.entries {
         text.push('\n');
         comment(text, entry.doc);
         let key = entry.key;
-        let _ = match (set(section, entry, decided), entry.value) {
-            (Some(value), _) => writeln!(text, "{key} = {value}"),
-            (None, Value::Default(value)) => writeln!(text, "# {key} = {value}"),
-            (None, Value::Example(value)) => writeln!(text, "# {key} = {value}   # for example"),
-        };
+        let over = overriders(entry);
+        text.push_str(&match (set(section, entry, decided), entry.value) {
+            (Some(value), _) => format!("{over}{key} = {value}\n"),
+            (None, Value::Default(value)) => format!("{over}# {key} = {value}\n"),
+            (None, Value::Example(value)) => format!("{over}# {key} = {value}   # for example\n"),
+        });
+    }
+}
+
+/// A line that says what overrides a setting, if anything does.
+fn overriders(entry: &Entry) -> String {
+    match (entry.env, entry.flag) {
+        ("", "") => String::new(),
+        (env, "") => format!("# Variable: {env}\n"),
+        ("", flag) => format!("# Flag: {flag}\n"),
+        (env, flag) => format!("# Variable: {env}, flag: {flag}\n"),
     }
 }
 
 fn comment(text: &mut String, lines: &[&str]) {
     for line in lines {
-        let _ = writeln!(text, "#{line}");
+        text.push_str(&format!("#{line}\n"));
     }
 }
 

@@ -43,15 +43,6 @@ pub(crate) enum Value {
     Example(&'static str),
 }
 
-impl Value {
-    /// The value in TOML.
-    pub(crate) fn toml(self) -> &'static str {
-        match self {
-            Self::Default(toml) | Self::Example(toml) => toml,
-        }
-    }
-}
-
 /// A section that the environment can override.
 pub(crate) trait Overlay {
     /// Lets the environment override what the file said.
@@ -92,13 +83,12 @@ macro_rules! section {
         }
 
         impl $crate::settings::section::Overlay for $section {
-            #[allow(unused_variables, reason = "not every section has variables")]
             fn overlay(&mut self, env: &$crate::settings::env::Env) -> Result<(), $crate::report::Report> {
-                $($(
-                    if let Some(value) = env.read($env)? {
+                $(
+                    if let Some(value) = env.read(concat!("", $($env)?))? {
                         self.$key = Some(value);
                     }
-                )?)*
+                )*
                 Ok(())
             }
         }

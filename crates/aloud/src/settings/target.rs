@@ -7,7 +7,7 @@ use job::AppName;
 
 use crate::report::Report;
 use crate::settings::file::File;
-use crate::settings::listen::Listen;
+use crate::settings::listen::{self, Listen};
 use crate::settings::token_beside;
 
 /// A server to talk to.
@@ -29,17 +29,7 @@ impl Target {
         let url = match (server.url, server.http) {
             (Some(url), _) => url,
             (None, None) => Settings::DEFAULT_URL.to_owned(),
-            (None, Some(Listen::At(address))) if address.port() != 0 => {
-                // To listen everywhere is to be reachable here, too.
-                let mut address = address;
-                if address.ip().is_unspecified() {
-                    address.set_ip(match address {
-                        std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-                        std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-                    });
-                }
-                format!("http://{address}")
-            }
+            (None, Some(Listen::At(address))) if address.port() != 0 => listen::url(address),
             (None, Some(http)) => {
                 return Err(Report::config(
                     format!("the configuration does not say where the server is: its `http` is `{http}`"),

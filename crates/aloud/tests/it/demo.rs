@@ -1,0 +1,246 @@
+//! `aloud demo`, as a person starts and ends it, and `aloud demo --check`.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::scratch::{PATIENCE, Scratch};
+
+/// A demo that runs on free ports, in a temporary folder below `tmp`.
+struct Demo {
+    child: Child,
+    out: BufReader<std::process::ChildStdout>,
+    notice: String,
+    mailbox: String,
+}
+
+impl Demo {
+    fn start(scratch: &Scratch, more: &[&str]) -> Self {
+        let ports = ["demo", "--port=0", "--notice-port=0", "--mailbox-port=0", "--smtp-port=0"];
+        let mut command = scratch.aloud(&[&ports, more].concat());
+        let mut child = command.env("TMPDIR", tmp(scratch)).stdout(Stdio::piped()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let mut demo = Self { child, out, notice: String::new(), mailbox: String::new() };
+        let banner = demo.read_until("Ctrl-C ends it");
+        let address = |name: &str| {
+            let line = banner.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+            let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+            url.trim_start_matches("http://").trim_end_matches('/').to_owned()
+        };
+        (demo.notice, demo.mailbox) = (address("notice"), address("mailbox"));
+        demo
+    }
+
+    /// What it prints, up to the line that holds this.
+    fn read_until(&mut self, what: &str) -> String {
+        let mut text = String::new();
+        while !text.lines().last().is_some_and(|line| line.contains(what)) {
+            assert_ne!(self.out.read_line(&mut text).unwrap(), 0, "it ended: {text}");
+        }
+        text
+    }
+
+    fn switch_on(&self, request: u32) {
+        let answer = http(&self.notice, "POST", &format!("/requests/{request}/switch"), "on=true");
+        assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
+    }
+
+    /// How many mails the mailbox shows.
+    fn mails(&self) -> usize {
+        http(&self.mailbox, "GET", "/mails.json", "").matches("\"number\":").count()
+    }
+
+    /// The processes that it started.
+    fn children(&self) -> Vec<Pid> {
+        let children = format!("/proc/{0}/task/{0}/children", self.child.id());
+        let mut pids: Vec<Pid> = Vec::new();
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap() {
+            let text = std::fs::read_to_string(task.unwrap().path().join("children")).unwrap();
+            pids.extend(text.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap()));
+        }
+        assert!(!pids.is_empty(), "{children} names none");
+        pids
+    }
+
+    fn end(mut self, signal: Signal) -> ExitStatus {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        ended(&mut self.child)
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        // It may have ended before; what it started ends with it.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Where its temporary folders go.
+fn tmp(scratch: &Scratch) -> PathBuf {
+    let tmp = scratch.path().join("tmp");
+    std::fs::create_dir_all(&tmp).unwrap();
+    tmp
+}
+
+fn http(address: &str, method: &str, path: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !so() {
+        assert!(began.elapsed() < PATIENCE, "{what} did not come about");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn ended(child: &mut Child) -> ExitStatus {
+    let mut status = None;
+    until("its end", || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    status.unwrap()
+}
+
+fn is_gone(pid: Pid) -> bool {
+    !Path::new(&format!("/proc/{}", pid.as_raw_nonzero())).exists()
+}
+
+fn entries(folder: &Path) -> usize {
+    std::fs::read_dir(folder).unwrap().count()
+}
+
+#[test]
+fn everything_that_the_demo_promises_holds() {
+    let scratch = Scratch::new();
+    let mut command = scratch.aloud(&["demo", "--check"]);
+    command.env("TMPDIR", tmp(&scratch));
+    let said = scratch.end(command).fine();
+    let last = said.out.lines().last().unwrap();
+    assert!(last.starts_with("all ") && last.contains(" held, in "), "{}", said.out);
+    assert_eq!(said.out.matches(" s  ok  ").count(), 9, "{}", said.out);
+    let took: f64 = last.rsplit(' ').nth(1).unwrap().parse().unwrap();
+    assert!(took < 60.0, "{}", said.out);
+    assert_eq!(entries(&tmp(&scratch)), 0, "its folder is left behind");
+}
+
+#[test]
+fn what_does_not_hold_is_named_and_kept_to_be_looked_into() {
+    let scratch = Scratch::new();
+    let mut command = scratch.aloud(&["demo", "--check"]);
+    command.env("TMPDIR", tmp(&scratch)).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    out.read_line(&mut text).unwrap();
+    assert!(text.contains("everything is started"), "{text}");
+    let mut demo = Demo { child, out, notice: String::new(), mailbox: String::new() };
+    // Without what it checks, nothing can hold.
+    for pid in demo.children() {
+        kill_process(pid, Signal::KILL).unwrap();
+    }
+    demo.out.read_to_string(&mut text).unwrap();
+    let mut why = String::new();
+    demo.child.stderr.take().unwrap().read_to_string(&mut why).unwrap();
+    assert_eq!(ended(&mut demo.child).code(), Some(1), "{text}{why}");
+    assert!(text.contains("FAILED  switched on: the mail arrives once"), "{text}");
+    assert!(why.contains("killed") || why.contains("did not hold"), "{why}");
+    assert_eq!(entries(&tmp(&scratch)), 1, "what can be looked into is kept");
+}
+
+#[test]
+fn a_signal_ends_everything_and_leaves_nothing_behind() {
+    let scratch = Scratch::new();
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let demo = Demo::start(&scratch, &[]);
+        assert!(http(&demo.notice, "GET", "/", "").contains("<title>Notices</title>"));
+        assert!(http(&demo.mailbox, "GET", "/", "").contains("<title>Mailbox</title>"));
+        let children = demo.children();
+        assert_eq!(children.len(), 2);
+        assert!(demo.end(signal).success(), "after {signal:?}");
+        assert!(children.into_iter().all(is_gone), "after {signal:?}");
+        assert_eq!(entries(&tmp(&scratch)), 0, "after {signal:?}");
+    }
+}
+
+#[test]
+fn what_it_started_does_not_outlive_a_demo_that_is_killed() {
+    let scratch = Scratch::new();
+    let demo = Demo::start(&scratch, &[]);
+    let children = demo.children();
+    demo.end(Signal::KILL);
+    until("the end of what it started", || children.iter().all(|pid| is_gone(*pid)));
+}
+
+#[test]
+fn what_is_killed_is_started_again_and_its_mail_still_comes_once() {
+    let scratch = Scratch::new();
+    let mut demo = Demo::start(&scratch, &["--delay=3s"]);
+    demo.switch_on(1);
+    let page = || http(&demo.notice, "GET", "/", "");
+    until("the handing over", || !page().contains("aloud has not taken it yet"));
+    for pid in demo.children() {
+        kill_process(pid, Signal::KILL).unwrap();
+        demo.read_until("was started again");
+    }
+    until("the mail", || demo.mails() > 0);
+    demo.switch_on(2);
+    until("the next mail", || demo.mails() > 1);
+    assert_eq!(demo.mails(), 2);
+    assert!(demo.end(Signal::INT).success());
+}
+
+#[test]
+fn a_named_folder_is_gone_on_with() {
+    let scratch = Scratch::new();
+    let demo = Demo::start(&scratch, &["--data=kept", "--delay=2s"]);
+    demo.switch_on(3);
+    assert!(demo.end(Signal::INT).success());
+    let demo = Demo::start(&scratch, &["--data=kept", "--delay=2s"]);
+    until("the mail", || demo.mails() == 1);
+    assert!(demo.end(Signal::INT).success());
+    let demo = Demo::start(&scratch, &["--data=kept"]);
+    assert_eq!(demo.mails(), 1, "mails are kept, and none is sent again");
+    assert!(demo.end(Signal::INT).success());
+
+    // The check counts every mail and every job: it wants a folder of its own.
+    let said = scratch.run(&["demo", "--check", "--data=kept"]).ends(64);
+    assert!(said.err.contains("the folder holds an earlier demo"), "{}", said.err);
+}
+
+#[test]
+fn a_port_that_is_taken_gives_way_unless_it_was_asked_for() {
+    let scratch = Scratch::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!("--smtp-port={}", taken.local_addr().unwrap().port());
+    let said = scratch.run(&["demo", "--check", &port]).ends(78);
+    assert!(said.err.contains("Address already in use"), "{}", said.err);
+}
+
+#[test]
+fn somebody_elses_aloud_toml_is_left_alone() {
+    let scratch = Scratch::new();
+    std::fs::create_dir(scratch.path().join("mine")).unwrap();
+    scratch.write("mine/aloud.toml", "app = \"mine\"\n");
+    let said = scratch.run(&["demo", "--check", "--data=mine"]).ends(78);
+    assert!(said.err.contains("was not written by the demo"), "{}", said.err);
+    assert_eq!(std::fs::read_to_string(scratch.path().join("mine/aloud.toml")).unwrap(), "app = \"mine\"\n");
+}

@@ -1,0 +1,13 @@
+//! The binary, driven as its users drive it: real processes, real sockets, real
+//! files in folders of their own.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what is unexpected here fails the test")]
+
+mod commands;
+mod demo;
+mod disk;
+mod handlers;
+mod kill;
+mod refusals;
+mod scratch;
+mod stopping;
