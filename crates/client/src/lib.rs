@@ -76,6 +76,7 @@ mod handler;
 mod id;
 mod kind;
 pub mod outbox;
+mod pace;
 mod push;
 mod recorded;
 mod run;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use wire::v1::PushJob;
 
 use super::{Act, Intent, Queued};
-use crate::backoff::Backoff;
+use crate::pace::Pace;
 use crate::{Aloud, CalledOff, Error};
 
 /// How many intents are read at once.
@@ -109,7 +109,7 @@ impl Relay {
     /// As [`Relay::start`], and looks every `poll` if nobody wakes it.
     pub fn start_polling(intents: impl Intents, aloud: Aloud, poll: Duration) -> Self {
         let (shared, stop) = (Arc::new(Shared::default()), CancellationToken::new());
-        let sender = Sender { intents, aloud, shared: Arc::clone(&shared), stop: stop.clone(), failed: 0 };
+        let sender = Sender { intents, aloud, shared: Arc::clone(&shared), stop: stop.clone() };
         let task = tokio::spawn(sender.work(poll));
         Self { shared, stop, task: Mutex::new(Some(task)) }
     }
@@ -161,6 +161,7 @@ impl Shared {
 }
 
 /// What follows a look at the table.
+#[derive(Clone, Copy)]
 enum Next {
     /// Look again at once.
     Again,
@@ -173,12 +174,11 @@ struct Sender<I> {
     aloud: Aloud,
     shared: Arc<Shared>,
     stop: CancellationToken,
-    failed: u32,
 }
 
 impl<I: Intents> Sender<I> {
     async fn work(mut self, poll: Duration) {
-        let mut backoff = Backoff::new(Span::from_millis(100), Span::from_secs(5));
+        let mut pace = Pace::new();
         let stop = self.stop.clone();
         while !stop.is_cancelled() {
             let too_late = async {
@@ -192,27 +192,29 @@ impl<I: Intents> Sender<I> {
                 pass = self.pass() => pass,
                 () = too_late => return,
             };
-            match pass {
-                Ok(Next::Again) => self.is_well(),
-                Ok(Next::Rest) => {
-                    self.is_well();
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = self.shared.wake.notified() => {}
-                        () = tokio::time::sleep(poll) => {}
-                    }
-                }
+            let next = match pass {
+                Ok(next) => next,
                 Err(error) => {
-                    self.is_in_trouble(&error);
+                    self.shared.seen().trouble = Some(error.to_string());
+                    let wait = pace.failed(&error, "the outbox cannot be sent; it is kept, and tried again");
                     // No wake here: the server is not asked more often because
                     // the application is busy.
                     tokio::select! {
                         () = stop.cancelled() => {}
-                        () = tokio::time::sleep(backoff.next()) => continue,
+                        () = tokio::time::sleep(wait) => {}
                     }
+                    continue;
+                }
+            };
+            self.shared.seen().trouble = None;
+            pace.worked("the outbox is sent again");
+            if let Next::Rest = next {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = self.shared.wake.notified() => {}
+                    () = tokio::time::sleep(poll) => {}
                 }
             }
-            backoff.reset();
         }
     }
 
@@ -307,23 +309,6 @@ impl<I: Intents> Sender<I> {
             "an intent of the outbox was refused for good, and is set aside in `aloud_outbox_aside`"
         );
         self.intents.set_aside(seq, why).await
-    }
-
-    fn is_in_trouble(&mut self, error: &Error) {
-        self.failed = self.failed.saturating_add(1);
-        // At the first failure, then ever more seldom.
-        if self.failed.is_power_of_two() {
-            tracing::warn!(%error, failed = self.failed, "the outbox cannot be sent; it is kept, and tried again");
-        }
-        self.shared.seen().trouble = Some(error.to_string());
-    }
-
-    fn is_well(&mut self) {
-        if self.failed > 0 {
-            tracing::info!(failed = self.failed, "the outbox is sent again");
-            self.failed = 0;
-        }
-        self.shared.seen().trouble = None;
     }
 }
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
-use job::Span;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -20,8 +19,8 @@ use wire::v1::{LeaseWish, LeasedJob};
 use super::Worked;
 use super::ends::{self, AT_ONCE, End, Told};
 use super::lease::{self, Left, Taken};
-use crate::backoff::Backoff;
 use crate::handler::Handlers;
+use crate::pace::Pace;
 use crate::{Api, Error};
 
 /// The most jobs of one request: with the longest payloads the answer stays
@@ -58,7 +57,7 @@ enum Event {
     Asked(Vec<(End, Told)>, Result<Vec<LeasedJob>, Error>),
     /// Ends were told, or were not.
     Told(Vec<(End, Told)>),
-    /// It is time to try again.
+    /// It is time for what was put off.
     Again,
 }
 
@@ -89,13 +88,6 @@ pub(super) struct Shift {
     stop: CancellationToken,
     deadline: Option<Instant>,
     worked: Worked,
-}
-
-/// How often something is tried.
-struct Pace {
-    backoff: Backoff,
-    failed: u32,
-    not_before: Option<Instant>,
 }
 
 impl Shift {
@@ -206,7 +198,7 @@ impl Shift {
     }
 
     async fn next(&mut self, shutdown: &mut (impl Future<Output = ()> + Unpin)) -> Event {
-        let again = [self.ask.not_before, self.tell.not_before, self.ripe].into_iter().flatten().min();
+        let again = [self.ask.not_before(), self.tell.not_before(), self.ripe].into_iter().flatten().min();
         let quiet = (self.stopping.is_cancelled() && self.asking.is_some()).then(|| self.asked_at + ON_ITS_WAY);
         let at = |time: Option<Instant>| OptionFuture::from(time.map(sleep_until));
         tokio::select! {
@@ -262,7 +254,7 @@ impl Shift {
         match jobs {
             Ok(jobs) => {
                 self.welcome = true;
-                self.ask.is_well("jobs are taken again");
+                self.ask.worked("jobs are taken again");
                 if self.stopping.is_cancelled() {
                     self.give_back(jobs);
                 } else {
@@ -271,7 +263,9 @@ impl Shift {
             }
             // A mistake in the settings, seen at once: somebody is looking.
             Err(error) if !self.welcome && !error.may_pass() => return Err(error),
-            Err(error) => self.ask.failed(&error, "no jobs can be taken; the worker goes on asking"),
+            Err(error) => {
+                self.ask.failed(&error, "no jobs can be taken; the worker goes on asking");
+            }
         }
         Ok(())
     }
@@ -312,7 +306,7 @@ impl Shift {
         for (mut end, told) in told {
             match told {
                 Told::Settled => {
-                    self.tell.is_well("ends are told again");
+                    self.tell.worked("ends are told again");
                     self.count(&end);
                 }
                 // Sent before without an answer: that was most likely heard.
@@ -342,38 +336,5 @@ impl Shift {
             }
             None => self.alone && !self.ends.is_empty(),
         };
-    }
-}
-
-impl Pace {
-    fn new() -> Self {
-        Self { backoff: Backoff::new(Span::from_millis(100), Span::from_secs(5)), failed: 0, not_before: None }
-    }
-
-    /// Ends the wait if it is over.
-    fn go_on(&mut self, now: Instant) {
-        self.not_before = self.not_before.filter(|at| *at > now);
-    }
-
-    /// Whether it may be tried now.
-    fn may(&self) -> bool {
-        self.not_before.is_none()
-    }
-
-    fn failed(&mut self, error: &Error, message: &str) {
-        self.failed = self.failed.saturating_add(1);
-        // At the first failure, then ever more seldom.
-        if self.failed.is_power_of_two() {
-            tracing::warn!(%error, failed = self.failed, "{message}");
-        }
-        self.not_before = Some(Instant::now() + self.backoff.next());
-    }
-
-    fn is_well(&mut self, message: &str) {
-        if self.failed > 0 {
-            tracing::info!(failed = self.failed, "{message}");
-            self.failed = 0;
-            self.backoff.reset();
-        }
     }
 }
