@@ -9,8 +9,8 @@
 //! between sending and deleting sends again, and the server answers that it
 //! knows the job: a crash anywhere never loses a job and never makes two.
 //!
-//! - [`push`] and [`cancel_key`] write into an SQLite transaction (feature
-//!   `sqlite`), and [`Sqlite`] is where a relay reads them.
+//! - `push` and `cancel_key` write into an SQLite transaction, and `Sqlite` is
+//!   where a relay reads them (feature `sqlite`).
 //! - For PostgreSQL and MySQL, [`Intent`] is the row to insert, and
 //!   [`Intents`] is what a relay needs; `sql/postgres.sql` and `sql/mysql.sql`
 //!   hold the tables and every statement.

@@ -31,7 +31,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Where a relay reads the intents: the verbs that a database must offer.
 ///
-/// [`super::Sqlite`] is one; `sql/postgres.sql` and `sql/mysql.sql` hold the
+/// `outbox::Sqlite` is one; `sql/postgres.sql` and `sql/mysql.sql` hold the
 /// statements for others. Each verb is one transaction. An error is tried again
 /// later: every verb may be repeated.
 pub trait Intents: Send + 'static {
