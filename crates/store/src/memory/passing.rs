@@ -15,10 +15,7 @@ enum Passed {
 impl Tables {
     pub(super) fn advance(&mut self, limit: usize, now: Now) -> Advanced {
         let mut advanced = Advanced::default();
-        let passed = self.passed(now);
-        let limit = limit.max(1);
-        advanced.more = passed.len() > limit;
-        for passed in passed.into_iter().take(limit) {
+        for passed in self.passed(now).into_iter().take(limit.max(1)) {
             match passed {
                 Passed::Pause(queue) => {
                     advanced.resumed.extend(self.resume(&queue).map(|pause| (queue, pause)));
@@ -32,6 +29,8 @@ impl Tables {
                 }
             }
         }
+        // Beyond the limit, or since: a rescued job may find that it expired meanwhile.
+        advanced.more = !self.passed(now).is_empty();
         let all: Vec<_> = self.jobs.keys().copied().collect();
         for id in all {
             self.announce(id, now);

@@ -181,6 +181,8 @@ pub(super) struct Index {
 #[derive(Debug, Default)]
 pub(super) struct Rung {
     queues: HashSet<QueueNo>,
+    /// Queues that may have no number.
+    named: HashSet<QueueName>,
     timers: bool,
 }
 
@@ -255,10 +257,7 @@ impl Index {
                 pause.until.iter().for_each(|until| self.tell(*until));
                 self.paused.insert(name, number);
             }
-            None => {
-                self.paused.remove(&name);
-                self.rung.queues.insert(number);
-            }
+            None => _ = self.paused.remove(&name),
         }
         std::mem::replace(&mut self.queues[number as usize].pause, pause)
     }
@@ -647,8 +646,14 @@ impl Index {
 
     /// What is to be rung for, and whether timers are.
     pub(super) fn take_rung(&mut self) -> (Vec<QueueName>, bool) {
-        let queues = self.rung.queues.drain().map(|number| self.queues[number as usize].name.clone()).collect();
+        let numbers = self.rung.queues.drain().map(|number| self.queues[number as usize].name.clone());
+        let queues = numbers.chain(self.rung.named.drain()).collect();
         (queues, std::mem::take(&mut self.rung.timers))
+    }
+
+    /// A queue is to be rung for that may have no number.
+    pub(super) fn ring(&mut self, queue: QueueName) {
+        self.rung.named.insert(queue);
     }
 
     /// Everything is to be rung for.

@@ -17,17 +17,14 @@ impl Writer<'_> {
         let mut advanced = Advanced::default();
         let mut left = limit.max(1);
         let over = |(name, _, pause): (&QueueName, u32, &job::Pause)| pause.is_over(now).then(|| name.clone());
-        let over: Vec<_> = self.index.paused().filter_map(over).take(left + 1).collect();
-        advanced.more = over.len() > left;
-        for queue in over.into_iter().take(left) {
+        let over: Vec<_> = self.index.paused().filter_map(over).take(left).collect();
+        for queue in over {
             advanced.resumed.extend(self.resume(&queue)?.map(|pause| (queue, pause)));
             left -= 1;
         }
-        while let Some((moment, id)) = self.index.expired(now) {
-            if left == 0 {
-                advanced.more = true;
-                break;
-            }
+        while left > 0
+            && let Some((moment, id)) = self.index.expired(now)
+        {
             left -= 1;
             let unreadable = match self.rows.waiting(id, &self.index) {
                 Ok(Some(job)) => match job.before_run(&self.rules, now) {
@@ -44,11 +41,9 @@ impl Writer<'_> {
             aside(JobId(id), &unreadable);
             self.index.forget_expiry(moment, id);
         }
-        while let Some(id) = self.index.lost(now) {
-            if left == 0 {
-                advanced.more = true;
-                break;
-            }
+        while left > 0
+            && let Some(id) = self.index.lost(now)
+        {
             left -= 1;
             let mut job = self.index.running(id).expect("a lease in memory is of a running job").clone();
             let step = job.rescue(&self.rules, now);
@@ -56,7 +51,11 @@ impl Writer<'_> {
             advanced.rescued.push(JobId(id));
         }
         let slice = limit.max(SLICE);
-        advanced.more |= self.pass(slice, now)? == slice;
+        // Beyond the limit, or since: a rescued job may find that it expired meanwhile.
+        advanced.more = self.pass(slice, now)? == slice
+            || self.index.paused().any(|(_, _, pause)| pause.is_over(now))
+            || self.index.expired(now).is_some()
+            || self.index.lost(now).is_some();
         let next = self.index.next(now);
         advanced.next_mono = next.mono.map(Mono);
         advanced.next_wall = next.wall.map(Timestamp);

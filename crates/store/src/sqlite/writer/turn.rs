@@ -189,6 +189,7 @@ impl Writer<'_> {
     }
 
     pub(in crate::sqlite) fn resume(&mut self, queue: &QueueName) -> Result<Option<Pause>, Trouble> {
+        self.index.ring(queue.clone());
         let Some(number) = self.index.number(queue) else { return Ok(None) };
         let pause = self.index.set_pause(number, None);
         if self.index.queue_mut(number).pushed {
