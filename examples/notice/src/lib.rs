@@ -29,6 +29,7 @@ use std::time::Duration;
 use aloud_client::outbox::{self, Relay};
 use aloud_client::{Aloud, CancellationToken};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use book::{Book, Terms};
@@ -111,6 +112,7 @@ pub async fn start(listener: TcpListener, settings: Settings) -> Result<Running,
         bell,
         relay: relay.clone(),
         stop: stop.clone(),
+        seats: Arc::new(Semaphore::new(web::MAX_OPEN)),
     };
     let stopped = stop.clone().cancelled_owned();
     tasks.spawn(async move {

@@ -17,6 +17,7 @@ use axum::response::{Html, IntoResponse, Json, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use crate::book::{Book, Request, Terms, Turned, Wanted};
 use crate::clock::Millis;
@@ -25,6 +26,8 @@ use crate::page::{self, For, Frame};
 use crate::same_site;
 use crate::signature::Secret;
 
+/// How many pages may be kept up to date at once.
+pub(crate) const MAX_OPEN: usize = 100;
 /// The largest request that is read: aloud sends a job whole.
 const MAX_BODY: usize = 2 << 20;
 
@@ -38,6 +41,8 @@ pub(crate) struct App {
     pub(crate) bell: Bell,
     pub(crate) relay: Arc<Option<Relay>>,
     pub(crate) stop: CancellationToken,
+    /// A seat for each page that is kept up to date.
+    pub(crate) seats: Arc<Semaphore>,
 }
 
 /// Every route.
@@ -116,10 +121,13 @@ async fn guard(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Resul
 }
 
 /// The rows, now and whenever something has become of one.
-async fn live(State(app): State<App>) -> impl IntoResponse {
+async fn live(State(app): State<App>) -> Response {
+    let Ok(seat) = app.seats.clone().try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many pages are open\n").into_response();
+    };
     let mut rings = app.bell.listen();
     rings.mark_changed();
-    let events = futures_util::stream::unfold((app, rings, None), |(app, mut rings, before)| async move {
+    let events = futures_util::stream::unfold((app, rings, None, seat), |(app, mut rings, before, seat)| async move {
         app.stop.run_until_cancelled(rings.changed()).await?.ok()?;
         rings.mark_unchanged();
         let requests = match app.read(Book::requests).await {
@@ -141,9 +149,9 @@ async fn live(State(app): State<App>) -> impl IntoResponse {
             "say": said,
         });
         let event = Event::default().data(page.to_string());
-        Some((Ok::<_, Infallible>(event), (app, rings, Some(requests))))
+        Some((Ok::<_, Infallible>(event), (app, rings, Some(requests), seat)))
     });
-    Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+    Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response()
 }
 
 /// What has become of notices since, in words.

@@ -18,7 +18,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 
-    /// How long a mail waits [default: 10s; with --check 2s]
+    /// How long a mail waits [default: 10s; with --check 3s]
     #[arg(long, value_name = "SPAN")]
     pub(crate) delay: Option<Span>,
 

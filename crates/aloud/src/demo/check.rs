@@ -22,7 +22,7 @@ use eyes::Eyes;
 use tale::Tale;
 
 /// How long a mail waits if nothing else is said.
-const DELAY: Span = Span::from_secs(2);
+const DELAY: Span = Span::from_secs(3);
 /// The shortest wait with which a step can act before a mail goes out.
 const SHORTEST: Span = Span::from_secs(1);
 /// The longest that still makes it a check.

@@ -1,6 +1,13 @@
 //! Which ports the demo listens on, all of them on loopback.
+//!
+//! A named folder remembers them: what waits there asks the application at the
+//! address that it had when the job was pushed.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use tokio::net::TcpListener;
 
@@ -28,21 +35,36 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    /// Decides by what was typed.
+    /// Decides by what was typed, or else by what the folder remembers.
     pub(crate) fn decide(args: &DemoArgs) -> Self {
-        let port = |typed: Option<u16>, usual: u16| match typed {
+        let last = args.data.as_deref().map(remembered).unwrap_or_default();
+        let port = |typed: Option<u16>, name: &str, usual: u16| match typed {
             Some(0) => Port::Free,
             Some(port) => Port::Only(port),
             None if args.check => Port::Free,
-            None => Port::Usual(usual),
+            None => Port::Usual(last.get(name).copied().unwrap_or(usual)),
         };
         Self {
-            aloud: port(args.port, 7420),
-            notice: port(args.notice_port, 8080),
-            mailbox: port(args.mailbox_port, 8025),
-            smtp: port(args.smtp_port, 2525),
+            aloud: port(args.port, "aloud", 7420),
+            notice: port(args.notice_port, "notice", 8080),
+            mailbox: port(args.mailbox_port, "mailbox", 8025),
+            smtp: port(args.smtp_port, "smtp", 2525),
         }
     }
+}
+
+/// The file in which a folder remembers its ports.
+const FILE: &str = "ports.toml";
+
+fn remembered(folder: &Path) -> BTreeMap<String, u16> {
+    let text = fs::read_to_string(folder.join(FILE)).unwrap_or_default();
+    toml::from_str(&text).unwrap_or_default()
+}
+
+/// Remembers which ports were taken.
+pub(crate) fn remember(folder: &Path, taken: [(&str, SocketAddr); 4]) -> io::Result<()> {
+    let lines = taken.map(|(name, address)| format!("{name} = {}\n", address.port()));
+    fs::write(folder.join(FILE), lines.concat())
 }
 
 impl Port {
@@ -91,6 +113,27 @@ impl Port {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_remembers_its_ports_and_what_is_typed_counts_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let none = DemoArgs {
+            check: false,
+            data: Some(folder.path().to_owned()),
+            delay: None,
+            port: None,
+            notice_port: None,
+            mailbox_port: None,
+            smtp_port: None,
+        };
+        assert_eq!(Ports::decide(&none).notice, Port::Usual(8080));
+        let at = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        remember(folder.path(), [("aloud", at(1)), ("notice", at(2)), ("mailbox", at(3)), ("smtp", at(4))]).unwrap();
+        let ports = Ports::decide(&none);
+        assert_eq!(ports.notice, Port::Usual(2));
+        assert_eq!(ports.smtp, Port::Usual(4));
+        assert_eq!(Ports::decide(&DemoArgs { notice_port: Some(7), ..none }).notice, Port::Only(7));
+    }
 
     #[tokio::test]
     async fn a_usual_port_that_is_taken_gives_way_and_one_that_was_asked_for_does_not() {

@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use crate::demo::child::Child;
 use crate::demo::mailbox::{Mailbox, Open};
-use crate::demo::ports::Ports;
+use crate::demo::ports::{self, Ports};
 use crate::report::Report;
 
 /// What the demo is started with.
@@ -82,6 +82,9 @@ impl Stage {
         // From now on with the port that was taken, for the commands.
         stage.write_config()?;
         stage.start_notice(Relay::On).await?;
+        let (aloud, notice, path) = (stage.server_at, stage.notice_at, stage.path());
+        ports::remember(path, [("aloud", aloud), ("notice", notice), ("mailbox", mailbox), ("smtp", smtp)])
+            .map_err(|error| unusable(path, &error))?;
         Ok(stage)
     }
 

@@ -4,7 +4,7 @@
 //! nothing, load nothing, and reach nothing; everything else is escaped.
 
 use std::convert::Infallible;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -16,6 +16,7 @@ use axum::response::{Html, IntoResponse, Json, Response};
 use axum::routing::get;
 use minijinja::{Environment, context};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::Mailbox;
@@ -37,16 +38,21 @@ static PAGES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     pages
 });
 
+/// How many pages may be kept up to date at once.
+const MAX_OPEN: usize = 100;
+
 #[derive(Clone)]
 struct Pages {
     mailbox: Mailbox,
     stop: CancellationToken,
+    /// A seat for each page that is kept up to date.
+    seats: Arc<Semaphore>,
 }
 
 /// Shows the mailbox until it is stopped.
 pub(super) async fn serve(listener: TcpListener, mailbox: Mailbox, stop: CancellationToken) {
     let stopped = stop.clone().cancelled_owned();
-    let router = router(Pages { mailbox, stop });
+    let router = router(Pages { mailbox, stop, seats: Arc::new(Semaphore::new(MAX_OPEN)) });
     if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
         tracing::warn!(%error, "the mailbox's pages ended");
     }
@@ -108,20 +114,23 @@ async fn json(State(pages): State<Pages>) -> Json<Vec<Letter>> {
 }
 
 /// Says how many mails have arrived, now and whenever that changes.
-async fn live(State(pages): State<Pages>) -> impl IntoResponse {
+async fn live(State(pages): State<Pages>) -> Response {
+    let Ok(seat) = pages.seats.try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many pages are open\n").into_response();
+    };
     let mut arrivals = pages.mailbox.arrivals();
     arrivals.mark_changed();
-    let events = futures_util::stream::unfold((arrivals, pages.stop), |(mut arrivals, stop)| async move {
+    let events = futures_util::stream::unfold((arrivals, pages.stop, seat), |(mut arrivals, stop, seat)| async move {
         tokio::select! {
             () = stop.cancelled() => None,
             changed = arrivals.changed() => {
                 changed.ok()?;
                 let count = arrivals.borrow_and_update().to_string();
-                Some((Ok::<_, Infallible>(Event::default().data(count)), (arrivals, stop)))
+                Some((Ok::<_, Infallible>(Event::default().data(count)), (arrivals, stop, seat)))
             }
         }
     });
-    Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+    Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response()
 }
 
 fn gone() -> Response {
