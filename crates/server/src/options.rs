@@ -19,6 +19,9 @@ pub struct Options {
     /// Names and addresses, besides those of the loopback interface, by which
     /// this server may be called; without a port.
     pub allowed_hosts: Vec<String>,
+    /// Whether the store answers up to a second ahead of the disk, as `GET
+    /// /v1/status` tells it.
+    pub relaxed: bool,
     /// What is not as it should be besides what the queue finds, in sentences,
     /// worst first.
     pub findings: Vec<String>,
@@ -34,6 +37,7 @@ impl Options {
             token,
             version: version.into(),
             allowed_hosts: Vec::new(),
+            relaxed: false,
             findings: Vec::new(),
             limits: Limits::default(),
         }

@@ -24,6 +24,7 @@ pub(crate) async fn status(State(app): State<App>) -> Result<Response, Problem> 
         version: app.options.version.clone(),
         judged: app.queue.now().wall,
         serving: app.queue.is_open() && health == Health::Serving,
+        relaxed: app.options.relaxed,
         findings: findings.collect(),
         ledger: ledger.into(),
     };

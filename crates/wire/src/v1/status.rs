@@ -3,6 +3,8 @@
 use job::{Outcome, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::is_false;
+
 /// `GET /v1/status`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Status {
@@ -16,6 +18,10 @@ pub struct Status {
     pub judged: Timestamp,
     /// Whether the store takes jobs and gives them out.
     pub serving: bool,
+    /// Whether answers may be a second ahead of the disk, because the operator
+    /// chose so: a power cut may then take that second.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub relaxed: bool,
     /// What is not as it should be, in sentences, worst first.
     pub findings: Vec<String>,
     /// The count of everything that was ever pushed.
