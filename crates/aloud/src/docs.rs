@@ -38,7 +38,7 @@ fn help(text: &mut String, command: &mut clap::Command, name: &str) {
     let shown = command.render_long_help().to_string();
     let lines: Vec<_> = shown.lines().map(str::trim_end).collect();
     text.push_str(&format!("\n## `{name}`\n\n```text\n{}\n```\n", lines.join("\n").trim_end()));
-    for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
+    for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help" && !sub.is_hide_set()) {
         let name = format!("{name} {}", sub.get_name());
         help(text, sub, &name);
     }
