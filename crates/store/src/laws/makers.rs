@@ -1,14 +1,16 @@
-//! The reference as a maker of stores, and faults around any maker.
+//! Makers of the reference and of the embedded store, and faults around any.
 
 use std::sync::Arc;
 
-use job::Rules;
 use job::time::ManualClock;
+use job::{Clock, Rules};
+use tempfile::TempDir;
 
 use super::bench::Maker;
 use crate::Store;
 use crate::faults::{Busy, Fault, Faulty, FullDisk, LostAnswer};
 use crate::memory::Memory;
+use crate::sqlite::{Durability, Options, Sqlite};
 
 /// The app of stores that the laws work on.
 pub const APP: &str = "notice";
@@ -26,6 +28,40 @@ impl Maker for InMemory {
             None => Memory::new(APP.parse().unwrap(), rules, clock),
         };
         Arc::clone(self.last.insert(Arc::new(store))) as Arc<dyn Store>
+    }
+}
+
+/// Makes embedded stores, in a folder that goes away with it.
+#[derive(Debug)]
+pub struct Embedded {
+    folder: TempDir,
+    durability: Durability,
+}
+
+impl Embedded {
+    /// Stores that are durable before they answer, as they are by default.
+    pub fn new() -> Self {
+        Self { folder: TempDir::new().unwrap(), durability: Durability::Full }
+    }
+
+    /// Stores that do not wait for the disk, for tests that make many calls.
+    pub fn relaxed() -> Self {
+        Self { durability: Durability::Relaxed, ..Self::new() }
+    }
+}
+
+impl Default for Embedded {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Maker for Embedded {
+    fn open(&mut self, rules: Rules, clock: &ManualClock) -> Arc<dyn Store> {
+        let durability = self.durability;
+        let options = Options::new(self.folder.path(), APP.parse().unwrap());
+        let options = Options { rules, durability, create: true, reserve: 0, ..options };
+        Arc::new(Sqlite::open(options, clock.now().wall).unwrap())
     }
 }
 

@@ -126,7 +126,8 @@ impl Tables {
     }
 
     pub(super) fn resume(&mut self, queue: &QueueName) -> Option<Pause> {
+        let pause = self.pauses.remove(queue)?;
         self.rung.queues.insert(queue.clone());
-        self.pauses.remove(queue)
+        Some(pause)
     }
 }

@@ -9,6 +9,7 @@
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use store::laws::Maker;
+use store::laws::makers::Embedded;
 
 mod ops;
 mod table;
@@ -26,8 +27,10 @@ fn played(ops: Vec<Op>, other: Option<Box<dyn Maker>>) {
     });
 }
 
+/// So many cases, unless `PROPTEST_CASES` asks for another number.
 fn config(cases: u32) -> Config {
-    Config { cases, failure_persistence: None, ..Config::default() }
+    let asked = std::env::var_os("PROPTEST_CASES").map(|_| Config::default().cases);
+    Config { cases: asked.unwrap_or(cases), failure_persistence: None, ..Config::default() }
 }
 
 proptest! {
@@ -36,5 +39,14 @@ proptest! {
     #[test]
     fn whatever_is_done_the_reference_keeps_its_promises(ops in prop::collection::vec(op(), 1..80)) {
         played(ops, None);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(100))]
+
+    #[test]
+    fn whatever_is_done_the_embedded_store_does_as_the_reference(ops in prop::collection::vec(op(), 1..80)) {
+        played(ops, Some(Box::new(Embedded::relaxed())));
     }
 }
