@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use crate::args::ServerArgs;
 use crate::exit::Exit;
 use crate::report::Report;
+use crate::settings::file::Durability;
 use crate::settings::listen::{self, Listen};
 use crate::settings::{Found, Settings};
 
@@ -129,11 +130,15 @@ impl Serving {
         let guards = HttpAndExecGuards::new(clock.clone(), secrets.signing.clone(), commands)?;
         let queue = Queue::start(store, clock, Arc::new(guards));
         let runner = Runner::start(queue.clone(), handlers);
+        if settings.durability == Durability::Relaxed {
+            tracing::warn!("durability is relaxed: a power cut may take the last second of what was answered");
+        }
         tracing::info!(app = %identity.app, store = %identity.id, data = %settings.data.display(), "the store is open");
 
         let http = listener.map(|listener| {
             let mut options = Options::new(identity.app, secrets.token, env!("CARGO_PKG_VERSION"));
             options.allowed_hosts.clone_from(&settings.allowed_hosts);
+            options.relaxed = settings.durability == Durability::Relaxed;
             // Who listens at one address is called by it.
             let own = address.map(|address| address.ip()).filter(|ip| !ip.is_unspecified());
             options.allowed_hosts.extend(own.map(|ip| ip.to_string()));

@@ -76,13 +76,16 @@ struct Judged<'a> {
 }
 
 fn page(status: &Status, verdict: Verdict) -> String {
-    let Status { app, store, version, judged, serving, findings, ledger } = status;
+    let Status { app, store, version, judged, serving, relaxed, findings, ledger } = status;
     let serves = if *serving { "serving" } else { "NOT SERVING" };
     let mut page = format!(
         "{}: {serves}, app {app}\nserver      aloud {version}, store {store}\njudged      {judged} ({})\n",
         verdict.word(),
         relative(*judged, remote::now().wall),
     );
+    if *relaxed {
+        page.push_str("durability  relaxed: a power cut may take the last second\n");
+    }
     for finding in findings {
         page.push_str(&format!("finding     {finding}\n"));
     }

@@ -167,9 +167,45 @@ fn a_status_is_a_verdict_and_an_exit_code() {
     let judged: Judged = server.run(&scratch, &["status", "--json"]).fine().json();
     assert_eq!(judged.verdict, "ok");
     assert!(judged.status.serving && judged.status.ledger.adds_up && judged.status.ledger.pushed == 1);
+    assert!(!judged.status.relaxed);
     let gone = server.args(&["status"]).into_iter().map(str::to_owned).collect::<Vec<_>>();
     server.stop();
     let gone: Vec<_> = gone.iter().map(String::as_str).collect();
     let said = scratch.run(&gone).ends(2);
     assert!(said.err.starts_with("error: cannot reach the server at "), "{}", said.err);
+}
+
+#[test]
+fn relaxed_durability_is_named_as_such() {
+    let scratch = Scratch::new();
+    let args = ["server", "--data", "data", "--init", "--http", "127.0.0.1:0", "--durability", "relaxed"];
+    let server = scratch.start(&args);
+    server.run(&scratch, &["push", "k"]).fine();
+    let status = server.run(&scratch, &["status"]).fine().out;
+    assert!(status.contains("durability  relaxed: a power cut may take the last second\n"), "{status}");
+    assert!(server.log().contains("durability is relaxed"), "{}", server.log());
+    server.stop();
+}
+
+#[test]
+fn a_configuration_elsewhere_brings_its_own_folder() {
+    let scratch = Scratch::new();
+    for folder in ["etc", "elsewhere"] {
+        std::fs::create_dir(scratch.path().join(folder)).unwrap();
+    }
+    scratch.run(&["init", "--app", "shop", "--config", "etc/shop.toml", "--data", "store"]).fine();
+    assert!(scratch.path().join("store/aloud.db").exists());
+    // A path in the file that is not absolute starts at the file.
+    let path = scratch.path().join("etc/shop.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let moved = text.replace(&format!("\"{}\"", scratch.path().join("store").display()), "\"../store\"");
+    assert_ne!(moved, text);
+    std::fs::write(&path, moved).unwrap();
+    let mut up = scratch.aloud(&["up", "--config", "../etc/shop.toml"]);
+    up.current_dir(scratch.path().join("elsewhere")).env("ALOUD_HTTP", "127.0.0.1:0");
+    let server = crate::scratch::Server::start(&scratch, up).map_err(|said| said.err).unwrap();
+    let mut push = scratch.aloud(&["push", "k", "--url", &server.url]);
+    push.env("ALOUD_CONFIG", "../etc/shop.toml").current_dir(scratch.path().join("elsewhere"));
+    assert_eq!(scratch.end(push).fine().out, "j1\n");
+    server.stop();
 }

@@ -1,7 +1,7 @@
 //! What is refused, and in which words.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener};
+use std::net::TcpListener;
 use std::process::Stdio;
 
 use crate::scratch::{Said, Scratch, Server, set_mode};
@@ -40,7 +40,7 @@ fn a_store_that_is_not_there_is_not_created_unasked() {
     let said = refused(&scratch, &["server", "--data", "data", "--http", "127.0.0.1:0"]).ends(78);
     insta::assert_snapshot!(said.err, @r"
     error: there is no store in `data`
-      Nothing was created: an empty store where a full one was expected is how work is lost quietly.
+      The server did not start. Nothing was created: an empty store where a full one was expected is how work is lost quietly.
     hint: check the folder (is the disk mounted?); if a new store is wanted there, start with `--init`
     ");
     assert!(!scratch.path().join("data").exists());
@@ -59,7 +59,7 @@ fn a_store_serves_one_process() {
     let err = said.err.replace(&first.pid().to_string(), "PID");
     insta::assert_snapshot!(err, @r"
     error: cannot open the store in `data`: the process PID serves it
-      No jobs were changed.
+      The server did not start. No jobs were changed.
     hint: stop that process first, or give this one a `data` folder of its own
     ");
     first.run(&scratch, &["push", "k"]).fine();
@@ -73,7 +73,7 @@ fn a_store_belongs_to_one_app() {
     let said = refused(&scratch, &["server", "--data", "data", "--http", "127.0.0.1:0", "--app", "notice"]).ends(78);
     insta::assert_snapshot!(said.err, @r"
     error: cannot open the store in `data`: it belongs to the app `shop`, and this is `notice`
-      No jobs were changed.
+      The server did not start. No jobs were changed.
     hint: give each app a `data` folder of its own
     ");
     // Who names no app takes the store's; and a client of another is turned away.
@@ -83,6 +83,34 @@ fn a_store_belongs_to_one_app() {
     assert!(said.err.contains("notice") && said.err.contains("shop"), "{}", said.err);
     let status = server.run(&scratch, &["status"]).fine().out;
     assert!(status.contains("app shop") && status.contains("1 pushed"), "{status}");
+    server.stop();
+}
+
+#[test]
+fn what_is_no_store_is_not_served_as_one() {
+    let scratch = Scratch::new();
+    let server = scratch.server();
+    for _ in 0..50 {
+        server.run(&scratch, &["push", "k"]).fine();
+    }
+    server.stop();
+    let args = ["server", "--data", "data", "--http", "127.0.0.1:0", "--init"];
+    let file = scratch.path().join("data/aloud.db");
+    let whole = std::fs::read(&file).unwrap();
+    let mut torn = whole.clone();
+    for byte in torn.iter_mut().skip(4_096) {
+        *byte = 0xaa;
+    }
+    for broken in [&b"this is not a database, but long enough to be taken for one"[..], &torn] {
+        std::fs::write(&file, broken).unwrap();
+        let said = refused(&scratch, &args).ends(78);
+        assert!(said.err.contains("Its jobs may be lost in part"), "{}", said.err);
+        assert_eq!(std::fs::read(&file).unwrap(), broken, "nothing was changed");
+    }
+    std::fs::write(&file, whole).unwrap();
+    let server = scratch.start(&args);
+    let status = server.run(&scratch, &["status"]).fine().out;
+    assert!(status.contains("50 pushed"), "{status}");
     server.stop();
 }
 
@@ -205,10 +233,13 @@ fn a_server_that_is_not_there_or_is_no_aloud_is_told_as_such() {
     let garbage = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         drop(listener);
+        let (mut request, mut part) = (Vec::new(), [0; 4_096]);
+        while !request.ends_with(b"}") {
+            let read = stream.read(&mut part).unwrap();
+            request.extend_from_slice(&part[..read]);
+        }
         let page = "<html>It works!</html>";
         write!(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{page}", page.len()).unwrap();
-        stream.shutdown(Shutdown::Write).unwrap();
-        std::io::copy(&mut stream, &mut std::io::sink()).unwrap();
     });
     let said = push(&url).ends(69);
     assert!(said.err.contains("is not aloud's answer"), "{}", said.err);

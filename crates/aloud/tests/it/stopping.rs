@@ -83,6 +83,29 @@ fn what_waits_is_there_after_a_kill_and_runs_when_it_is_due() {
 }
 
 #[test]
+fn a_job_that_runs_here_is_finished_before_the_server_ends() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "aloud.toml",
+        "server = { data = 'data', http = '127.0.0.1:0' }\n[[handler]]\nkind = 'slow'\n\
+         run = { exec = ['sh', '-c', 'touch begun; while [ ! -e go ]; do sleep 0.05; done; echo whole'] }\n",
+    );
+    let mut server = scratch.start(&["server", "--init"]);
+    let id = server.run(&scratch, &["push", "slow"]).fine().out.trim().to_owned();
+    wait(until(|| scratch.path().join("begun").exists()));
+    server.signal(Signal::TERM);
+    wait(until(|| server.log().contains("SIGTERM asks the server to stop")));
+    // The job may still need the server, and so the server is still there.
+    server.run(&scratch, &["push", "other"]).fine();
+    scratch.write("go", "");
+    assert!(server.ended().success(), "{}", server.log());
+    let server = scratch.start(&["server"]);
+    let job: JobView = server.run(&scratch, &["job", &id, "--json"]).fine().json();
+    assert_eq!(job.outcome, Some(Outcome::Done), "{job:?}");
+    server.stop();
+}
+
+#[test]
 fn a_second_signal_ends_the_server_at_once_and_what_it_ran() {
     let scratch = Scratch::new();
     scratch.write(
@@ -93,28 +116,23 @@ fn a_second_signal_ends_the_server_at_once_and_what_it_ran() {
     let mut server = scratch.start(&["server", "--init"]);
     server.run(&scratch, &["push", "slow"]).fine();
     let pid_file = scratch.path().join("pid");
-    wait(async {
-        while !pid_file.exists() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    });
+    wait(until(|| pid_file.exists()));
     server.signal(Signal::TERM);
-    wait(async {
-        while !server.log().contains("SIGTERM asks the server to stop") {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    });
+    wait(until(|| server.log().contains("SIGTERM asks the server to stop")));
     server.signal(Signal::INT);
     let status = server.ended();
     assert_eq!(status.code(), Some(1), "{}", server.log());
     assert!(server.log().contains("error: SIGINT came again"), "{}", server.log());
     let pid: i32 = std::fs::read_to_string(pid_file).unwrap().trim().parse().unwrap();
-    wait(async {
-        // The command was killed with its group; it may take a moment to be gone.
-        while is_alive(pid) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    });
+    // The command was killed with its group; it may take a moment to be gone.
+    wait(until(|| !is_alive(pid)));
+}
+
+/// Waits until something is so; how long at most, `wait` decides.
+async fn until(so: impl Fn() -> bool) {
+    while !so() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Whether a process still does something: one that only waits to be reaped
