@@ -11,3 +11,4 @@ mod kill;
 mod refusals;
 mod scratch;
 mod stopping;
+mod trace;
