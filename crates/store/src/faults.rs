@@ -325,3 +325,75 @@ impl<F: Fault, S: Store + ?Sized> Records for Faulty<F, S> {
         self.call(Verb::Close, |store| store.close())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use job::time::ManualClock;
+    use job::{Clock, Rules};
+
+    use super::*;
+    use crate::laws::bench::{MAIL, from};
+    use crate::laws::draft::Draft;
+    use crate::memory::Memory;
+
+    fn clock_and_store() -> (ManualClock, Arc<Memory>) {
+        let clock = ManualClock::at(Timestamp(0));
+        let store = Memory::new("notice".parse().unwrap(), Rules::default(), &clock);
+        (clock, Arc::new(store))
+    }
+
+    fn claim() -> Claim {
+        let (worker, lease_for) = ("w1".to_owned(), Span::from_secs(60));
+        Claim { from: from(&[MAIL]), limit: 10, worker, lease_for, seed: job::LeaseSeed(1) }
+    }
+
+    #[tokio::test]
+    async fn a_busy_store_does_not_make_the_call() {
+        let (clock, store) = clock_and_store();
+        let busy = Faulty::new(Busy::every(2), Arc::clone(&store));
+        let push = || busy.push(vec![Draft::new("a", clock.now()).job], clock.now());
+        assert!(push().await.is_ok());
+        assert!(matches!(push().await, Err(Error::Busy(_))));
+        assert!(push().await.is_ok());
+        assert_eq!(store.ledger().await.unwrap().pushed, 2);
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_is_that_of_a_call_that_was_made() {
+        let (clock, store) = clock_and_store();
+        let lossy = Faulty::new(LostAnswer::every(1), Arc::clone(&store));
+        let push = lossy.push(vec![Draft::new("a", clock.now()).job], clock.now());
+        assert!(matches!(push.await, Err(Error::Lost(_))));
+        assert!(matches!(lossy.claim(claim(), clock.now()).await, Err(Error::Lost(_))));
+        assert_eq!(store.ledger().await.unwrap().running, 1);
+    }
+
+    #[tokio::test]
+    async fn only_answers_of_calls_that_may_be_repeated_are_lost_if_so_wished() {
+        let (clock, store) = clock_and_store();
+        let lossy = Faulty::new(LostAnswer::every_repeatable(1), store);
+        let (now, job) = (clock.now(), Draft::new("a", clock.now()));
+        assert!(lossy.push(vec![job.job.clone()], now).await.is_ok());
+        assert!(matches!(lossy.push(vec![job.named("n1").job], now).await, Err(Error::Lost(_))));
+        assert_eq!(lossy.claim(claim(), now).await.unwrap().jobs.len(), 2);
+        assert!(matches!(lossy.ledger().await, Err(Error::Lost(_))));
+    }
+
+    #[tokio::test]
+    async fn while_the_disk_is_full_everything_but_a_push_goes_on() {
+        let (clock, store) = clock_and_store();
+        let (now, job) = (clock.now(), Draft::new("a", clock.now()).job);
+        let full = Faulty::new(FullDisk::every(0), store);
+        full.push(vec![job.clone(), job.clone()], now).await.unwrap();
+        full.fault.set(true);
+        assert!(matches!(full.push(vec![job.clone()], now).await, Err(Error::Full(_))));
+        assert_eq!(full.health(), Health::Full { free: 0, floor: 1 });
+        let claimed = full.claim(Claim { limit: 1, ..claim() }, now).await.unwrap();
+        assert_eq!(claimed.jobs.len(), 1);
+        let cancelled = full.cancel(Cancel::Job(JobRef::Id(JobId(2))), "ute".to_owned(), now).await;
+        assert_eq!(cancelled, Ok(Cancelled::Yes(JobId(2))));
+        full.fault.set(false);
+        assert_eq!(full.health(), Health::Serving);
+        assert!(full.push(vec![job], now).await.is_ok());
+    }
+}

@@ -40,6 +40,7 @@ pub mod pushing;
 pub mod repeating;
 pub mod retrying;
 pub mod ringing;
+pub mod together;
 
 pub use bench::{Bench, Maker};
 
@@ -246,6 +247,10 @@ macro_rules! laws {
                 a_push_with_client_ids_can_be_repeated
                 calls_take_effect_in_their_order
                 an_end_can_be_repeated
+            }
+            together {
+                what_is_done_at_once_is_done_in_some_order
+                a_claim_and_a_cancel_at_once_agree
             }
         }
     };

@@ -123,7 +123,7 @@ impl Bench {
     /// The same, and tells whether an answer was lost on the way.
     async fn call_and_tell<T: Unpin>(&self, call: impl Fn(&dyn Store) -> Reply<T>) -> (T, bool) {
         let mut lost = false;
-        for _ in 0..10 {
+        for _ in 0..100 {
             match call(self.store()).await {
                 Ok(answer) => return (answer, lost),
                 Err(Error::Busy(_) | Error::Full(_)) => {}
@@ -131,7 +131,7 @@ impl Bench {
                 Err(error @ (Error::Lost(_) | Error::Damaged(_) | Error::Closed)) => panic!("{error}"),
             }
         }
-        panic!("the store did not do what it was asked ten times");
+        panic!("the store did not do what it was asked a hundred times");
     }
 
     /// Pushes jobs.

@@ -85,7 +85,7 @@ pub(crate) enum Said {
 
 fn plan() -> impl Strategy<Value = Plan> {
     let when = || prop_oneof![(0..120_u32).prop_map(When::In), (0..120_u32).prop_map(When::At)];
-    let what = (0..4_usize, prop::bool::weighted(0.2), prop::bool::weighted(0.25), 1..4_u32, 0..3_u32);
+    let what = (0..4_usize, prop::bool::weighted(0.25), prop::bool::weighted(0.25), 1..4_u32, 0..3_u32);
     let names = (prop::option::of(0..2_usize), prop::option::weighted(0.3, 0..4_usize), 0..3_u8);
     let times = (prop::option::weighted(0.4, when()), prop::option::weighted(0.2, when()));
     (what, names, times).prop_map(|((queue, own, guarded, tries, priority), (key, name, conflict), (due, expires))| {
@@ -120,7 +120,7 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         1 => (any::<usize>(), 1..90_u32).prop_map(|(which, secs)| Op::Extend { which, secs }),
         1 => (any::<usize>(), any::<usize>()).prop_map(|(which, lease)| Op::WrongLease { which, lease }),
         1 => which().prop_map(|which| Op::Cancel { which }),
-        1 => (0..4_usize, 0..2_usize).prop_map(|(queue, key)| Op::CancelKey { queue, key }),
+        2 => (0..2_usize, 0..2_usize).prop_map(|(queue, key)| Op::CancelKey { queue, key }),
         1 => which().prop_map(|which| Op::Discard { which }),
         2 => which().prop_map(|which| Op::Revive { which }),
         3 => (place(), 0..4_usize, 1..40_u32).prop_map(|(from, limit, secs)| Op::Ask { from, limit, secs }),

@@ -212,7 +212,9 @@ mod tests {
     #[test]
     fn what_came_by_the_wall_clock_goes_back_with_it() {
         let mut due = Due::new(now(0, 0));
-        [3, 9, 6].map(|wall| due.set(at(wall), wall.unsigned_abs()));
+        for wall in [3, 9, 6] {
+            due.set(at(wall), wall.unsigned_abs());
+        }
         assert_eq!([(); 4].map(|()| due.pop(now(10, 0))), [Some(3), Some(6), Some(9), None]);
         assert_eq!([(); 3].map(|()| due.pop_back(now(5, 0))), [Some(9), Some(6), None]);
         assert!(due.has_come(at(3), 3) && !due.has_come(at(6), 6) && !due.has_come(at(9), 9));
