@@ -142,7 +142,7 @@ mod tests {
     #[tokio::test]
     async fn one_that_serves_is_known_by_what_it_prints_and_ends_when_asked() {
         let log = tempfile::NamedTempFile::new().unwrap();
-        let script = "echo listening http 127.0.0.1:7; echo ready; echo started >&2; trap 'exit 0' TERM; while :; do sleep 0.05; done";
+        let script = "trap 'exit 0' TERM; echo started >&2; echo listening http 127.0.0.1:7; echo ready; while :; do sleep 0.05; done";
         let child = Child::start("it", sh(script), log.path()).await.unwrap();
         assert_eq!(child.address.to_string(), "127.0.0.1:7");
         child.stop().await.unwrap();
