@@ -2,12 +2,18 @@
 //!
 //! A law is an async function that works on a [`Bench`]. It asks only through
 //! the traits, never which store it runs on. [`laws!`](crate::laws!) makes a
-//! test of each for a store: it is given an expression that makes a
-//! [`Maker`](bench::Maker), and is written once in a test file:
+//! test of each for a store: it is given an expression that makes a [`Maker`],
+//! and is written once in a test file:
 //!
 //! ```ignore
 //! store::laws!(InMemory::default());
 //! ```
+//!
+//! [`Through`](makers::Through) puts a fault around the stores of any maker. No
+//! law is left out there: the bench does what a correct caller does. Answers are
+//! lost only of calls that may be repeated
+//! ([`may_be_repeated`](crate::faults::Verb::may_be_repeated)), for of the others
+//! no caller can tell what came of them.
 //!
 //! To add a law, write it in the module of its noun and name it in the list
 //! below; a test holds the list to the modules.
