@@ -11,19 +11,18 @@ pub(crate) mod args;
 mod banner;
 mod check;
 mod child;
-mod end;
 mod mailbox;
 mod ports;
 mod show;
 mod stage;
 
+use crate::signals::Signals;
 use args::DemoArgs;
-use end::End;
 
 /// Runs the command.
 pub(crate) fn run(args: &DemoArgs) -> Result<Exit, Report> {
     runtime()?.block_on(async {
-        let mut end = End::listen()?;
+        let mut end = Signals::listen_on_a_terminal()?;
         if args.check { check::run(args, &mut end).await } else { show::run(args, &mut end).await }
     })
 }

@@ -33,6 +33,7 @@ mod remote;
 mod report;
 mod serve;
 mod settings;
+mod signals;
 mod status;
 mod table;
 mod up;

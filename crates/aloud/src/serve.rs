@@ -24,10 +24,9 @@ use crate::settings::listen::{self, Listen};
 use crate::settings::{Found, Settings};
 
 mod opening;
-mod signals;
 
+use crate::signals::Signals;
 pub(crate) use opening::create;
-use signals::Signals;
 
 /// Runs the command in the folder `here`.
 pub(crate) fn run(args: &ServerArgs, found: Found, here: &Path) -> Result<Exit, Report> {
@@ -70,13 +69,13 @@ pub(crate) fn serve(plan: &Plan) -> Result<Exit, Report> {
         let mut signals = Signals::listen()?;
         let serving = Serving::start(plan).await?;
         serving.announce();
-        tracing::info!("{} asks the server to stop; again, and it stops at once", signals.next().await);
+        tracing::info!("{} asks the server to stop; again, and it stops at once", signals.asked().await);
         tokio::select! {
             () = serving.stop() => {
                 tracing::info!("stopped");
                 Ok(Exit::Ok)
             }
-            signal = signals.next() => Err(Report::new(
+            signal = signals.asked() => Err(Report::new(
                 Exit::No,
                 format!("{signal} came again: the server stopped at once"),
                 "What was answered stays as it was answered. Jobs that ran here run again when their leases end.",

@@ -13,11 +13,11 @@ use job::Span;
 
 use crate::demo::args::DemoArgs;
 use crate::demo::child::tail;
-use crate::demo::end::End;
 use crate::demo::ports::Ports;
 use crate::demo::stage::{Plan, Stage};
 use crate::exit::Exit;
 use crate::report::Report;
+use crate::signals::Signals;
 use eyes::Eyes;
 use tale::Tale;
 
@@ -32,7 +32,7 @@ const LONGEST: Span = Span::from_secs(15);
 type Broken = String;
 
 /// Runs the check.
-pub(crate) async fn run(args: &DemoArgs, end: &mut End) -> Result<Exit, Report> {
+pub(crate) async fn run(args: &DemoArgs, end: &mut Signals) -> Result<Exit, Report> {
     let delay = args.delay.unwrap_or(DELAY);
     if !(SHORTEST..=LONGEST).contains(&delay) {
         return Err(Report::usage(
@@ -49,7 +49,7 @@ pub(crate) async fn run(args: &DemoArgs, end: &mut End) -> Result<Exit, Report> 
     tokio::select! {
         exit = check(args, delay) => exit,
         // What was started ends with what holds it.
-        () = end.asked() => Err(Report::new(
+        _ = end.asked() => Err(Report::new(
             Exit::No,
             "the check was asked to end before it was done",
             "Its processes were killed. What it had not tried is not known to hold.",

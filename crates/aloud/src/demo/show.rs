@@ -9,11 +9,11 @@ use tokio::time::{Duration, Instant};
 use crate::demo::args::DemoArgs;
 use crate::demo::banner::Banner;
 use crate::demo::child::{Child, tail};
-use crate::demo::end::End;
 use crate::demo::ports::Ports;
 use crate::demo::stage::{Plan, Relay, Stage};
 use crate::exit::Exit;
 use crate::report::Report;
+use crate::signals::Signals;
 
 /// How long a mail waits if nothing else is said.
 const DELAY: Span = Span::from_secs(10);
@@ -23,20 +23,20 @@ const TOO_SOON: Duration = Duration::from_secs(1);
 const TOO_OFTEN: u32 = 3;
 
 /// Runs until it is asked to end.
-pub(crate) async fn run(args: &DemoArgs, end: &mut End) -> Result<Exit, Report> {
+pub(crate) async fn run(args: &DemoArgs, end: &mut Signals) -> Result<Exit, Report> {
     let began = Instant::now();
     let delay = args.delay.unwrap_or(DELAY);
     let plan = Plan { data: args.data.clone(), delay, ports: Ports::decide(args) };
     let mut stage = tokio::select! {
         stage = Stage::start(plan) => stage?,
-        () = end.asked() => return Ok(Exit::Ok), // what was started ends with what holds it
+        _ = end.asked() => return Ok(Exit::Ok), // what was started ends with what holds it
     };
     let config = stage.config();
     say(&Banner::of(&stage, &config, delay, began.elapsed()).text())?;
     let watched = watch(&mut stage, end).await;
     tokio::select! {
         stopped = stage.stop() => watched.and(stopped)?,
-        () = end.asked() => return Err(Report::new(
+        _ = end.asked() => return Err(Report::new(
             Exit::No,
             "the demo was asked a second time to end, and did so at once",
             "Its processes were killed.",
@@ -47,12 +47,12 @@ pub(crate) async fn run(args: &DemoArgs, end: &mut End) -> Result<Exit, Report> 
 }
 
 /// Starts again what ends, until the demo is asked to end.
-async fn watch(stage: &mut Stage, end: &mut End) -> Result<(), Report> {
+async fn watch(stage: &mut Stage, end: &mut Signals) -> Result<(), Report> {
     let mut hasty = 0;
     loop {
         let (Some(server), Some(notice)) = (&mut stage.server, &mut stage.notice) else { return Ok(()) };
         let (who, how, lived) = tokio::select! {
-            () = end.asked() => return Ok(()),
+            _ = end.asked() => return Ok(()),
             how = server.ended() => (Who::Server, how, server.since.elapsed()),
             how = notice.ended() => (Who::Notice, how, notice.since.elapsed()),
         };

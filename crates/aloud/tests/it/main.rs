@@ -11,4 +11,5 @@ mod kill;
 mod refusals;
 mod scratch;
 mod stopping;
+mod tidy;
 mod trace;

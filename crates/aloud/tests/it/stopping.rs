@@ -93,8 +93,10 @@ fn a_job_that_runs_here_is_finished_before_the_server_ends() {
     let mut server = scratch.start(&["server", "--init"]);
     let id = server.run(&scratch, &["push", "slow"]).fine().out.trim().to_owned();
     wait(until(|| scratch.path().join("begun").exists()));
+    // As `timeout` does it: to the process, and to its group. That is one wish.
     server.signal(Signal::TERM);
-    wait(until(|| server.log().contains("SIGTERM asks the server to stop")));
+    server.signal(Signal::INT);
+    wait(until(|| server.log().contains("asks the server to stop")));
     // The job may still need the server, and so the server is still there.
     server.run(&scratch, &["push", "other"]).fine();
     scratch.write("go", "");
@@ -119,10 +121,11 @@ fn a_second_signal_ends_the_server_at_once_and_what_it_ran() {
     wait(until(|| pid_file.exists()));
     server.signal(Signal::TERM);
     wait(until(|| server.log().contains("SIGTERM asks the server to stop")));
-    server.signal(Signal::INT);
-    let status = server.ended();
-    assert_eq!(status.code(), Some(1), "{}", server.log());
-    assert!(server.log().contains("error: SIGINT came again"), "{}", server.log());
+    wait(until(|| {
+        server.signal(Signal::INT);
+        server.log().contains("error: SIGINT came again")
+    }));
+    assert_eq!(server.ended().code(), Some(1), "{}", server.log());
     let pid: i32 = std::fs::read_to_string(pid_file).unwrap().trim().parse().unwrap();
     // The command was killed with its group; it may take a moment to be gone.
     wait(until(|| !is_alive(pid)));
