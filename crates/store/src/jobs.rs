@@ -55,6 +55,8 @@ pub trait Jobs: Send + Sync + 'static {
 
     /// Hands out due jobs: first queue first, in each by priority, then age.
     ///
+    /// No more once the payloads add up to [`MAX_ANSWER_BYTES`].
+    ///
     /// Never a job that is not due, of a paused queue, whose guard has not
     /// freshly said yes, or of one of the rules' own kinds unless it was asked
     /// for by [`From::Kind`]. A job found expired, or late where late jobs are
@@ -129,7 +131,8 @@ pub trait Jobs: Send + Sync + 'static {
     /// Jobs that fit, in slices: newest first (by id) within those that are
     /// live, then the dead, then the ended.
     ///
-    /// A page ends when `limit` jobs fit (at least one is looked for), or after
+    /// A page ends when `limit` jobs fit (at least one is looked for), when their
+    /// payloads add up to [`MAX_ANSWER_BYTES`], or after
     /// so many were looked at that others would have to wait; it then says where
     /// to go on. Only a page that reached the end of all says nothing of it.
     fn search(&self, search: Search, now: Now) -> Reply<Page>;
@@ -148,6 +151,10 @@ pub trait Jobs: Send + Sync + 'static {
 /// The most queues that one store holds, paused ones that nothing was ever
 /// pushed to included.
 pub const MAX_QUEUES: usize = 10_000;
+
+/// How many bytes of payload one answer holds before nothing is added to it:
+/// 16 MiB, and so at most that and one payload.
+pub const MAX_ANSWER_BYTES: usize = 16 << 20;
 
 /// What became of one job of a push.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -107,6 +107,7 @@ macro_rules! laws {
                 jobs_are_claimed_by_queue_then_priority_then_age
                 the_order_holds_over_many_claims_and_a_restart
                 a_claim_takes_no_more_than_its_limit
+                a_claim_and_a_page_hold_only_so_many_bytes
                 a_job_is_handed_out_once
                 a_job_is_not_claimed_before_it_is_due
                 a_job_that_is_pushed_due_is_claimable_at_once

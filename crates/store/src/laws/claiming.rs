@@ -1,9 +1,9 @@
 //! Claims: which jobs, in which order, to whom.
 
-use job::{LeaseSeed, Phase, Run, Span, State};
+use job::{LeaseSeed, Payload, Phase, Run, Span, State};
 
 use super::bench::{Bench, MAIL, OWN, from, ids};
-use crate::jobs::{Claim, From, Leased};
+use crate::jobs::{Claim, From, Leased, MAX_ANSWER_BYTES, Search};
 
 /// The first queue goes first; in each the lower priority, then the older job.
 pub async fn jobs_are_claimed_by_queue_then_priority_then_age(bench: &mut Bench) {
@@ -49,6 +49,22 @@ pub async fn a_claim_takes_no_more_than_its_limit(bench: &mut Bench) {
     assert!(bench.claim(0).await.is_empty());
     assert_eq!(numbers(&bench.claim_from(&[MAIL, "maps"], 2).await), [1, 2]);
     assert_eq!(numbers(&bench.claim_from(&[MAIL, "maps"], 2).await), [3]);
+}
+
+/// However much is asked for, an answer has room in memory.
+pub async fn a_claim_and_a_page_hold_only_so_many_bytes(bench: &mut Bench) {
+    const MORE: usize = MAX_ANSWER_BYTES / Payload::MAX_BYTES + 2;
+    for _ in 0..MORE {
+        let mut draft = bench.job("large");
+        draft.job.spec.payload = Payload::new(vec![b'1'; Payload::MAX_BYTES]).unwrap();
+        bench.push([draft]).await;
+    }
+    let page = bench.search(Search { limit: 100, ..Search::default() }).await;
+    assert_eq!(page.jobs.len(), MORE - 2);
+    let rest = bench.search(Search { limit: 100, after: page.next, ..Search::default() }).await;
+    assert_eq!((rest.jobs.len(), rest.next), (2, None));
+    assert_eq!(bench.claim(100).await.len(), MORE - 2);
+    assert_eq!(bench.claim(100).await.len(), 2);
 }
 
 /// What one claim took, no other takes.

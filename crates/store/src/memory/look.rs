@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use job::{Job, JobRef, Now, Phase, QueueName, State, Timestamp};
 
 use super::tables::Tables;
-use crate::jobs::{Cursor, Found, Page, QueueState, Recount, Search};
+use crate::jobs::{Cursor, Found, MAX_ANSWER_BYTES, Page, QueueState, Recount, Search};
 
 impl Tables {
     pub(super) fn phase(&self, job: &Job, now: Now) -> Phase {
@@ -26,14 +26,16 @@ impl Tables {
         let mut all: Vec<_> = self.jobs.values().map(|job| (Cursor { part: part(job), id: job.id }, job)).collect();
         all.sort_unstable_by_key(|(place, _)| order(*place));
         let mut page = Page { of: all.len() as u64, ..Page::default() };
+        let mut bytes = 0;
         let behind = all.into_iter().filter(|(place, _)| search.after.is_none_or(|after| order(*place) > order(after)));
         for (place, job) in behind {
             page.searched += 1;
             let found = self.found(job, now);
             if fits(search, &found) {
+                bytes += found.job.spec.payload.as_bytes().len();
                 page.jobs.push(found);
             }
-            if page.jobs.len() == search.limit.max(1) {
+            if page.jobs.len() == search.limit.max(1) || bytes >= MAX_ANSWER_BYTES {
                 page.next = Some(place);
                 break;
             }

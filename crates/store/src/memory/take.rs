@@ -4,17 +4,20 @@ use job::guard::FRESH;
 use job::{Answer, Job, JobId, Moment, Now, Run, Span, Step};
 
 use super::tables::{Asked, Tables, is_due};
-use crate::jobs::{AskId, Claim, Claimed, From, Leased, Question, Stale};
+use crate::jobs::{AskId, Claim, Claimed, From, Leased, MAX_ANSWER_BYTES, Question, Stale};
 
 impl Tables {
     pub(super) fn claim(&mut self, claim: &Claim, now: Now) -> Claimed {
         let mut claimed = Claimed::default();
+        let mut bytes = 0;
         for id in self.in_order(&claim.from, now) {
-            if claimed.jobs.len() == claim.limit {
+            if claimed.jobs.len() == claim.limit || bytes >= MAX_ANSWER_BYTES {
                 break;
             }
             if self.may_be_claimed(&self.jobs[&id], now) && !self.turned_away(id, now) {
-                claimed.jobs.push(self.start(id, claim, now));
+                let leased = self.start(id, claim, now);
+                bytes += leased.job.spec.payload.as_bytes().len();
+                claimed.jobs.push(leased);
             }
         }
         claimed.unasked = self.in_order(&claim.from, now).iter().any(|id| self.may_be_asked(&self.jobs[id], now));

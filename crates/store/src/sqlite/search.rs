@@ -20,7 +20,7 @@ use super::rows::read::{self, Columns};
 use super::stored::Unreadable;
 use super::trouble::{Stopped, Trouble};
 use crate::error::Error;
-use crate::jobs::{Cursor, Found, Page, Search};
+use crate::jobs::{Cursor, Found, MAX_ANSWER_BYTES, Page, Search};
 
 /// So many searches wait at most.
 const MAX_WAITING: usize = 64;
@@ -124,6 +124,8 @@ struct Desk {
 struct Hunt<'w> {
     wanted: &'w Wanted,
     page: Page,
+    /// How many bytes of payload are on the page.
+    bytes: usize,
     began: Instant,
 }
 
@@ -150,7 +152,7 @@ impl Desk {
 
     fn search(&mut self, wanted: &Wanted) -> Result<Page, Trouble> {
         let page = Page { of: wanted.of, ..Page::default() };
-        let mut hunt = Hunt { wanted, page, began: Instant::now() };
+        let mut hunt = Hunt { wanted, page, bytes: 0, began: Instant::now() };
         let first = wanted.search.after.map_or(0, |after| after.part);
         for part in first..3 {
             let mut before = match wanted.search.after {
@@ -188,13 +190,17 @@ impl Desk {
                 if fits { whole(conn, part, id, hunt.wanted, queues, kinds).map(Some) } else { Ok(None) }
             });
             match found {
-                Ok(found) => hunt.page.jobs.extend(found),
+                Ok(Some(found)) => {
+                    hunt.bytes += found.job.spec.payload.as_bytes().len();
+                    hunt.page.jobs.push(found);
+                }
+                Ok(None) => {}
                 Err(Trouble::Unreadable(id, why)) => {
                     tracing::error!(%id, %why, "a job that is searched for cannot be read")
                 }
                 Err(trouble) => return Err(trouble),
             }
-            if hunt.page.jobs.len() == hunt.wanted.search.limit.max(1) {
+            if hunt.page.jobs.len() == hunt.wanted.search.limit.max(1) || hunt.bytes >= MAX_ANSWER_BYTES {
                 hunt.page.next = Some(place);
                 return Ok(Slice::Done);
             }

@@ -6,7 +6,7 @@ use job::guard::FRESH;
 use job::{Answer, Job, JobId, Moment, Now, Run, Span, State, Step};
 
 use super::{Writer, aside};
-use crate::jobs::{AskId, Claim, Claimed, From, Leased, Stale};
+use crate::jobs::{AskId, Claim, Claimed, From, Leased, MAX_ANSWER_BYTES, Stale};
 use crate::sqlite::index::{LaneNo, Question, Spot};
 use crate::sqlite::stored::Unreadable;
 use crate::sqlite::trouble::Trouble;
@@ -20,11 +20,14 @@ impl Writer<'_> {
         let lines = self.lines(&claim.from, now);
         let mut claimed = Claimed::default();
         let mut skipped = Vec::new();
+        let mut bytes = 0;
         for line in &lines {
             while claimed.jobs.len() < claim.limit
+                && bytes < MAX_ANSWER_BYTES
                 && let Some(spot) = self.index.first_ready(line)
             {
                 if let Some(job) = self.look_at(spot, &mut skipped, now)? {
+                    bytes += job.spec.payload.as_bytes().len();
                     claimed.jobs.push(self.start(job, claim, now)?);
                 }
             }
