@@ -17,6 +17,8 @@ use job::{Clock, Ending, JobRef, Moment, NewJob, Now, Payload, Rules, Span, Spec
 use queue::{End, From, Leased, NoGuards, Queue, Wish};
 use store::Store;
 use store::memory::Memory;
+use store::sqlite::{Options, Sqlite};
+use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -28,6 +30,8 @@ struct Subject {
     queue: Queue,
     clock: Arc<SystemClock>,
     jobs: usize,
+    /// Where it keeps them, for as long as it is measured.
+    _folder: Option<TempDir>,
 }
 
 #[tokio::main]
@@ -65,12 +69,18 @@ async fn main() {
 fn subjects() -> Vec<Subject> {
     let clock = Arc::new(SystemClock::resume(None));
     let memory = Memory::new("bench".parse().expect(SERVES), Rules::default(), &*clock);
-    vec![Subject::new("memory", Arc::new(memory), clock, 2_000)]
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("there is room for a folder");
+    let options = Options { create: true, ..Options::new(folder.path(), "bench".parse().expect(SERVES)) };
+    let sqlite = Sqlite::open(options, clock.now().wall).expect(SERVES);
+    vec![
+        Subject::new("memory", Arc::new(memory), clock.clone(), 2_000),
+        Subject { _folder: Some(folder), ..Subject::new("sqlite", Arc::new(sqlite), clock, 100_000) },
+    ]
 }
 
 impl Subject {
     fn new(name: &'static str, store: Arc<dyn Store>, clock: Arc<SystemClock>, jobs: usize) -> Self {
-        Self { name, queue: Queue::start(store, clock.clone(), Arc::new(NoGuards)), clock, jobs }
+        Self { name, queue: Queue::start(store, clock.clone(), Arc::new(NoGuards)), clock, jobs, _folder: None }
     }
 
     fn now(&self) -> Now {

@@ -430,6 +430,20 @@ mod tests {
     }
 
     #[test]
+    fn a_ring_for_a_line_that_was_deserted_during_a_claim_is_made_up_for() {
+        let mut takers = Takers::default();
+        let (first, _) = park(&mut takers, &["b"]);
+        let _parked = park(&mut takers, &["a", "b"]);
+        ring(&mut takers, &["a"]);
+        let errand = takers.errand().unwrap();
+        assert_eq!(errand.from, from(&["a"]));
+        takers.leave(first);
+        ring(&mut takers, &["b"]);
+        takers.settle(&errand, Ok(Claimed::default()));
+        assert_eq!(takers.errand().unwrap().from, from(&["a", "b"]));
+    }
+
+    #[test]
     fn who_stands_in_a_line_that_was_rung_during_its_claim_is_claimed_for_again() {
         let mut takers = Takers::default();
         let _parked = park(&mut takers, &["a", "b"]);

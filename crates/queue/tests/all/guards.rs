@@ -29,7 +29,7 @@ async fn a_yes_runs_the_job_for_who_waits() {
     let bench = Bench::guarded(guards);
     let taker = bench.park(one(&["mail"])).await;
     let id = bench.push_guarded("mail", "wanted").await;
-    let question = questions.recv().await.unwrap();
+    let question = next(&mut questions).await;
     assert_eq!(question.job.id, id);
     assert_eq!(bench.found(id).await.phase, Phase::Checking);
     assert!(!taker.is_finished());
@@ -43,11 +43,28 @@ async fn a_no_skips_the_job_and_the_taker_waits_on() {
     let bench = Bench::guarded(guards);
     let id = bench.push_guarded("mail", "wanted").await;
     let taker = bench.park(one(&["mail"])).await;
-    questions.recv().await.unwrap().answer(Answer::No(Some("switched off".into())));
+    next(&mut questions).await.answer(Answer::No(Some("switched off".into())));
     assert_eq!(bench.ended(id).await, Outcome::Skipped);
     let next = bench.push("mail").await;
     assert_eq!(ids(&taker.await.unwrap().unwrap()), [next]);
     bench.assert_counts().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_no_the_next_guarded_job_is_asked_about() {
+    let (guards, mut questions) = ask_me(LATER);
+    let bench = Bench::guarded(guards);
+    let (unwanted, wanted) = (bench.push_guarded("mail", "wanted").await, bench.push_guarded("mail", "wanted").await);
+    let taker = bench.park(one(&["mail"])).await;
+    let start = Instant::now();
+    let question = next(&mut questions).await;
+    assert_eq!(question.job.id, unwanted);
+    question.answer(Answer::No(None));
+    let question = next(&mut questions).await;
+    assert_eq!(question.job.id, wanted);
+    question.answer(Answer::Yes);
+    assert_eq!(ids(&taker.await.unwrap().unwrap()), [wanted]);
+    assert_eq!(start.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
@@ -59,7 +76,7 @@ async fn an_error_is_not_a_no_and_is_asked_again_ever_more_slowly() {
     let start = Instant::now();
     let mut asked = Vec::new();
     for _ in 0..4 {
-        let question = questions.recv().await.unwrap();
+        let question = next(&mut questions).await;
         asked.push(start.elapsed().as_secs());
         question.answer(Answer::Error("no route to host".into()));
     }
@@ -69,7 +86,7 @@ async fn an_error_is_not_a_no_and_is_asked_again_ever_more_slowly() {
         ["jobs of the kind `send` are held up: their guard gave no answer 3 times since 2026-12-01T09:00:00.000Z: \
              no route to host"]
     );
-    questions.recv().await.unwrap().answer(Answer::Yes);
+    next(&mut questions).await.answer(Answer::Yes);
     assert_eq!(errors(&taker.await.unwrap().unwrap()), ["no route to host (4)"]);
     assert_eq!(bench.queue.findings(), [""; 0]);
 }
@@ -81,8 +98,8 @@ async fn a_guard_that_takes_longer_than_its_patience_gave_no_answer() {
     bench.push_guarded("mail", "wanted").await;
     let taker = bench.park(one(&["mail"])).await;
     let start = Instant::now();
-    let hanging = questions.recv().await.unwrap();
-    let question = questions.recv().await.unwrap();
+    let hanging = next(&mut questions).await;
+    let question = next(&mut questions).await;
     assert!(hanging.is_abandoned());
     assert_eq!(start.elapsed().as_secs(), 11, "patience, and a second");
     question.answer(Answer::Yes);
@@ -116,7 +133,7 @@ async fn while_a_guard_hangs_other_jobs_flow() {
     let bench = Bench::guarded(guards);
     let hanging = bench.push_guarded("mail", "hangs").await;
     let taker = bench.park(one(&["mail"])).await;
-    let question = questions.recv().await.unwrap();
+    let question = next(&mut questions).await;
     let start = Instant::now();
     let unguarded = bench.push("mail").await;
     assert_eq!(ids(&taker.await.unwrap().unwrap()), [unguarded]);
@@ -124,7 +141,7 @@ async fn while_a_guard_hangs_other_jobs_flow() {
 
     let guarded = bench.push_guarded("mail", "wanted").await;
     let taker = bench.park(one(&["mail"])).await;
-    let other = questions.recv().await.unwrap();
+    let other = next(&mut questions).await;
     assert!(start.elapsed() <= Duration::from_millis(501), "one hanging guard does not hold up the next");
     assert_eq!(other.job.id, guarded);
     other.answer(Answer::Yes);
@@ -178,7 +195,7 @@ async fn many_takers_do_not_wait_for_each_others_guards() {
     bench.queue.push(vec![guarded; 30]).await.unwrap();
     let start = Instant::now();
     for _ in 0..20 {
-        let question = questions.recv().await.unwrap();
+        let question = next(&mut questions).await;
         // Each takes a while; together they take no longer.
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -224,7 +241,7 @@ async fn guarded_jobs_of_an_own_kind_are_asked_about_for_who_runs_that_kind() {
         .await;
     tokio::time::sleep(Duration::from_secs(29)).await;
     assert!(questions.try_recv().is_err(), "it is not due");
-    questions.recv().await.unwrap().answer(Answer::Yes);
+    next(&mut questions).await.answer(Answer::Yes);
     assert_eq!(ids(&runner.await.unwrap().unwrap()), [id]);
 }
 
@@ -234,7 +251,7 @@ async fn a_job_that_was_cancelled_while_its_guard_was_asked_never_starts() {
     let bench = Bench::guarded(guards);
     let taker = bench.park(one(&["mail"])).await;
     let id = bench.push_guarded("mail", "wanted").await;
-    let question = questions.recv().await.unwrap();
+    let question = next(&mut questions).await;
     let cancelled = bench.queue.cancel(queue::Cancel::Job(job::JobRef::Id(id)), "its owner").await.unwrap();
     assert_eq!(cancelled, queue::Cancelled::Yes(id));
     question.answer(Answer::Yes);

@@ -78,7 +78,7 @@ async fn stopping_does_not_wait_for_guards() {
     let bench = Bench::guarded(guards);
     let taker = bench.park(one(&["mail"])).await;
     bench.push_guarded("mail", "hangs").await;
-    let question = questions.recv().await.unwrap();
+    let question = next(&mut questions).await;
     let start = Instant::now();
     bench.queue.stop().await;
     assert_eq!(start.elapsed(), Duration::ZERO);

@@ -16,6 +16,7 @@ use queue::{BoxFuture, Error, Guards, Leased, Pushed, Queue, Wish};
 use store::Store;
 use store::faults::{Busy, Faulty, LostAnswer};
 use store::memory::Memory;
+use store::sqlite::{Options, Sqlite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -130,10 +131,13 @@ impl Storm {
     }
 }
 
-async fn storm<S: Store>(rounds: usize, around: impl FnOnce(Arc<Memory>) -> Arc<S>) {
+fn memory(clock: &SystemClock) -> Arc<Memory> {
+    Arc::new(Memory::new("notice".parse().unwrap(), Rules::default(), clock))
+}
+
+async fn storm(rounds: usize, store: impl FnOnce(&SystemClock) -> Arc<dyn Store>) {
     let clock = Arc::new(SystemClock::resume(None));
-    let memory = Arc::new(Memory::new("notice".parse().unwrap(), Rules::default(), &*clock));
-    let queue = Queue::start(around(memory), clock.clone(), Arc::new(Yes(AtomicU32::new(0))));
+    let queue = Queue::start(store(&clock), clock.clone(), Arc::new(Yes(AtomicU32::new(0))));
     let ended = watch::Sender::new(0);
     let storm = Arc::new(Storm { queue, clock, draw: AtomicU32::new(1), seen: Mutex::default(), ended });
     let mut workers = JoinSet::new();
@@ -172,16 +176,23 @@ async fn storm<S: Store>(rounds: usize, around: impl FnOnce(Arc<Memory>) -> Arc<
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn in_a_storm_each_job_is_handed_out_once_and_finished() {
-    storm(10, |memory| memory).await;
+    storm(10, |clock| memory(clock)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn in_a_storm_the_embedded_store_loses_and_doubles_nothing() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let options = Options { create: true, ..Options::new(folder.path(), "notice".parse().unwrap()) };
+    storm(5, |clock| Arc::new(Sqlite::open(options, clock.now().wall).unwrap())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn in_a_storm_a_busy_store_loses_and_doubles_nothing() {
-    storm(10, |memory| Arc::new(Faulty::new(Busy::every(7), memory))).await;
+    storm(10, |clock| Arc::new(Faulty::new(Busy::every(7), memory(clock)))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn in_a_storm_lost_answers_lose_and_double_nothing() {
     // Few rounds: where an answer is lost, a lease or a question has to run out.
-    storm(2, |memory| Arc::new(Faulty::new(LostAnswer::every(23), memory))).await;
+    storm(2, |clock| Arc::new(Faulty::new(LostAnswer::every(23), memory(clock)))).await;
 }

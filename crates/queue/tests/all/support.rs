@@ -232,6 +232,12 @@ pub(crate) fn ask_me(patience: Span) -> (AskMe, mpsc::UnboundedReceiver<Asked>) 
     (AskMe { to, patience }, questions)
 }
 
+/// The next question; waits no longer than a day for it.
+pub(crate) async fn next(questions: &mut mpsc::UnboundedReceiver<Asked>) -> Asked {
+    let question = tokio::time::timeout(Duration::from_secs(86_400), questions.recv());
+    question.await.expect("a guard is asked").unwrap()
+}
+
 impl Guards for AskMe {
     fn ask(&self, job: job::Job) -> BoxFuture<'static, Answer> {
         let (answer, answered) = oneshot::channel();

@@ -218,8 +218,10 @@ async fn a_straight_claim_whose_taker_left_goes_back() {
     let next = bench.park(one(&["mail"])).await;
     gone.abort();
     assert!(gone.await.unwrap_err().is_cancelled());
+    let start = Instant::now();
     gate.release();
     assert_eq!(ids(&next.await.unwrap().unwrap()), [id]);
+    assert!(start.elapsed() < SOON, "not only when its lease has run out");
 }
 
 #[tokio::test(start_paused = true)]
