@@ -285,6 +285,9 @@ mod tests {
         let mut laws = 0;
         for file in std::fs::read_dir(folder).unwrap() {
             let path = file.unwrap().path();
+            if path.is_dir() {
+                continue; // What the bench is made of; laws are in files.
+            }
             let noun = path.file_stem().unwrap().to_str().unwrap();
             let of_noun =
                 list.split_once(&format!(" {noun} {{")).map_or("", |(_, rest)| rest.split('}').next().unwrap());
