@@ -4,23 +4,24 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal, Write};
 use std::panic::PanicHookInfo;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::report::Report;
 
 /// Starts logging with the filter that was asked for, or `usual`.
 pub(crate) fn start(asked: Option<&str>, usual: &str) -> Result<(), Report> {
-    let filter = EnvFilter::try_new(asked.unwrap_or(usual)).map_err(|error| {
+    let filter: Targets = asked.unwrap_or(usual).parse().map_err(|error| {
         Report::usage(
             format!("the log filter `{}` cannot be read: {error}", asked.unwrap_or(usual)),
             "write a level (`error`, `warn`, `info`, `debug`, `trace`) or levels by part: `info,store=debug`",
         )
     })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-        .init();
+        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    tracing_subscriber::registry().with(lines).with(filter).init();
     Ok(())
 }
 
