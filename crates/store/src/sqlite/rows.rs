@@ -8,9 +8,11 @@ use hashbrown::HashSet;
 use job::{KindName, Now, Outcome, Payload};
 use rusqlite::{Connection, Statement, params};
 
+use self::fresh::Fresh;
 use super::counting::Counting;
 use super::tally::Tally;
 
+mod fresh;
 pub(super) mod read;
 mod write;
 
@@ -26,6 +28,7 @@ pub(super) struct Rows<'c> {
     /// How many rows were written since the start, and by then.
     written: u64,
     written_before: u64,
+    fresh: Fresh,
     /// Kinds that were read lately.
     kinds: HashSet<KindName>,
     /// Stands for what a job carries where that was not read.
@@ -106,6 +109,7 @@ impl<'c> Rows<'c> {
             must_last: false,
             written: 0,
             written_before: 0,
+            fresh: Fresh::default(),
             kinds: HashSet::new(),
             blank: Payload::default(),
             scratch: Vec::new(),

@@ -32,6 +32,8 @@ use crate::jobs::Recount;
 const MAX_BATCH: usize = 4_096;
 /// or when they have taken so long.
 const LONGEST_BATCH: Duration = Duration::from_millis(3);
+/// After how many calls that is looked at.
+const LOOK_AT_CLOCK: usize = 8;
 /// Where answers do not wait for the disk: after so long it is waited for.
 const LONGEST_UNSYNCED: Duration = Duration::from_millis(900);
 /// How often the reserve is tried for while it is not there.
@@ -179,12 +181,12 @@ impl Session<'_> {
             };
         }
         let started = Instant::now();
-        for op in calls.take(MAX_BATCH) {
+        for (n, op) in (1..=MAX_BATCH).zip(calls.by_ref()) {
             if let Err(error) = self.apply(op) {
                 self.fail(&error, false);
                 return Err(error);
             }
-            if self.closing.is_some() || started.elapsed() > LONGEST_BATCH {
+            if self.closing.is_some() || (n.is_multiple_of(LOOK_AT_CLOCK) && started.elapsed() > LONGEST_BATCH) {
                 break;
             }
         }

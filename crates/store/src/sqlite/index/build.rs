@@ -140,7 +140,7 @@ fn waiters(conn: &Connection, index: &mut Index) -> Result<(), Unbuilt> {
                 continue;
             }
         };
-        if index.running.contains_key(&waiter.id) {
+        if !index.running.is_empty() && index.running.contains_key(&waiter.id) {
             continue;
         }
         index.seat(&waiter);

@@ -56,12 +56,14 @@ impl<'r> Columns<'r> {
 
     /// A moment, in two columns.
     pub(in crate::sqlite) fn moment(&self, place: usize) -> Read<Moment> {
-        let (wall, mono) = (self.int(place)?, self.may_int(place + 1)?);
-        Ok(Moment { wall: Timestamp(wall), mono: mono.map(Mono) })
+        Ok(Moment { wall: Timestamp(self.int(place)?), mono: self.may_int(place + 1)?.map(Mono) })
     }
 
     pub(in crate::sqlite) fn may_moment(&self, place: usize) -> Read<Option<Moment>> {
-        self.may_int(place)?.map(|_| self.moment(place)).transpose()
+        match self.may_int(place)? {
+            Some(wall) => Ok(Some(Moment { wall: Timestamp(wall), mono: self.may_int(place + 1)?.map(Mono) })),
+            None => Ok(None),
+        }
     }
 
     pub(in crate::sqlite) fn payload(&self, place: usize) -> Read<Payload> {
@@ -170,16 +172,17 @@ pub(in crate::sqlite) fn waiter(row: &Columns<'_>, index: &mut Index) -> Read<Wa
     let queue: QueueNo = row.number(1)?;
     let name = index.queue(queue).ok_or_else(|| Unreadable::new("queue", format!("there is no number {queue}")))?;
     let key = row.may_text(11)?.map(|key| index.hash_of_key(name.name.as_str(), key));
+    let guarded = row.int(10)? != 0;
     Ok(Waiter {
         id: row.int(0)?.cast_unsigned(),
         queue,
         lane: index.lane(queue, row.text(13)?),
         priority: row.number(2)?,
         due: row.moment(3)?,
-        ask_at: row.may_moment(5)?.filter(|at| at.mono.is_some()),
+        ask_at: if guarded { row.may_moment(5)?.filter(|at| at.mono.is_some()) } else { None },
         expires: row.may_moment(7)?,
         again: row.int(9)? > 0,
-        guarded: row.int(10)? != 0,
+        guarded,
         key,
     })
 }
@@ -217,6 +220,9 @@ pub(in crate::sqlite) fn one<T>(
 impl Rows<'_> {
     /// A job that waits, with what it carries.
     pub(in crate::sqlite) fn waiting_whole(&mut self, id: u64, index: &Index) -> Result<Option<Job>, Trouble> {
+        if let Some(job) = self.fresh.take(id) {
+            return Ok(Some(job));
+        }
         let (id, kinds) = (id.cast_signed(), &mut self.kinds);
         one(&mut self.statements.claim, id, |row| job(row, id, waiting(row)?, index, kinds, row.payload(STATE + 4)?))
     }

@@ -50,6 +50,11 @@ impl Rows<'_> {
         Ok(())
     }
 
+    /// Keeps a job in hand that is about to be claimed, as it was pushed.
+    pub(in crate::sqlite) fn keep_fresh(&mut self, job: Job) {
+        self.fresh.keep(job);
+    }
+
     /// Writes a dead job that waits again.
     pub(in crate::sqlite) fn revive(&mut self, job: &Job, queue: QueueNo) -> Sql {
         self.begin_to_last()?;
@@ -84,6 +89,7 @@ impl Rows<'_> {
     /// Writes a live job that waits anew.
     pub(in crate::sqlite) fn wait(&mut self, job: &Job) -> Sql {
         self.begin_to_last()?;
+        self.fresh.take(job.id.0);
         let State::Waiting { due, ask_at, .. } = job.state else { return Ok(()) };
         let (ask_at, ask_at_mono) = may(ask_at);
         self.statements.wait.execute(params![
@@ -222,6 +228,7 @@ impl Rows<'_> {
 
     pub(in crate::sqlite) fn remove_live(&mut self, id: JobId) -> Sql {
         self.begin_to_last()?;
+        self.fresh.take(id.0);
         let id = self::id(id);
         self.statements.remove_live.execute([id])?;
         self.counted(Table::Jobs, id, -1);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use job::time::Remembered;
-use job::{Job, JobRef, Lease, Moment, NewJob, Now, OnConflict, Pause, QueueName, Span, State, Step, Timestamp};
+use job::{Job, JobId, JobRef, Lease, Moment, NewJob, Now, OnConflict, Pause, QueueName, Span, State, Step, Timestamp};
 
 use super::Writer;
 use crate::jobs::{Cancel, Cancelled, Discarded, Finish, Pushed, Revived, Settled, Stale};
@@ -39,6 +39,9 @@ impl Writer<'_> {
             self.index.add_client(client_id.as_str(), id.0);
         }
         self.sit(&job)?;
+        if matches!(job.state, State::Waiting { due, .. } if due.reached(now)) {
+            self.rows.keep_fresh(job);
+        }
         Ok(Pushed::New { id, replaced })
     }
 
@@ -86,13 +89,15 @@ impl Writer<'_> {
         for_: Span,
         now: Now,
     ) -> Result<Result<Timestamp, Stale>, Trouble> {
-        let job = match self.run_of(id, lease)? {
-            Ok(job) => job,
+        let id = match self.run_of(id, lease)? {
+            Ok(id) => id,
             Err(stale) => return Ok(Err(stale)),
         };
         let until = Moment::after(now, for_);
-        self.rows.extend(job.id, &job.spec, until)?;
-        self.index.extend(job.id.0, until);
+        if let Some(job) = self.index.running(id.0) {
+            self.rows.extend(id, &job.spec, until)?;
+        }
+        self.index.extend(id.0, until);
         Ok(Ok(until.wall))
     }
 
@@ -105,12 +110,14 @@ impl Writer<'_> {
     }
 
     fn finish_one(&mut self, end: Finish, now: Now) -> Result<Result<Settled, Stale>, Trouble> {
-        let mut job = match self.run_of(&end.id, end.lease)? {
-            Ok(job) => job,
+        let id = match self.run_of(&end.id, end.lease)? {
+            Ok(id) => id,
             Err(stale) => return Ok(Err(stale)),
         };
+        self.rows.begin_to_last()?;
+        let Some(mut job) = self.index.stop(id.0) else { return Ok(Err(Stale::Unknown)) };
         let step = job.finish(end.ending, end.jitter, now);
-        Ok(Ok(match self.lead_back(job, step, now)?.state {
+        Ok(Ok(match self.lead_back(*job, step, now)?.state {
             State::Waiting { due, .. } => Settled::Waits(due.wall),
             State::Ended { outcome, .. } => Settled::Ended(outcome),
             State::Dead { .. } => Settled::Dead,
@@ -118,14 +125,18 @@ impl Writer<'_> {
         }))
     }
 
-    /// The job, if it runs under this lease.
-    fn run_of(&mut self, id: &JobRef, lease: Lease) -> Result<Result<Job, Stale>, Trouble> {
-        let Some(job) = self.find(id)? else { return Ok(Err(Stale::Unknown)) };
-        Ok(match &job.state {
-            State::Running(run) if run.lease == lease => Ok(job),
-            State::Running(_) => Err(Stale::Other),
-            State::Waiting { .. } | State::Dead { .. } | State::Ended { .. } => Err(Stale::NotRunning),
-        })
+    /// Which job it is, if it runs under this lease.
+    fn run_of(&mut self, id: &JobRef, lease: Lease) -> Result<Result<JobId, Stale>, Trouble> {
+        let id = match id {
+            JobRef::Id(id) => Some(*id),
+            JobRef::Client(id) => self.resolve(id)?,
+        };
+        let Some(id) = id else { return Ok(Err(Stale::Unknown)) };
+        if let Some(job) = self.index.running(id.0) {
+            let is_it = matches!(&job.state, State::Running(run) if run.lease == lease);
+            return Ok(if is_it { Ok(id) } else { Err(Stale::Other) });
+        }
+        Ok(Err(if self.find_by_id(id)?.is_some() { Stale::NotRunning } else { Stale::Unknown }))
     }
 
     pub(in crate::sqlite) fn cancel(&mut self, what: &Cancel, by: String, now: Now) -> Result<Cancelled, Trouble> {
