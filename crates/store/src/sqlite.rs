@@ -1,30 +1,36 @@
 //! The embedded store: one SQLite file, one writer.
 //!
 //! ```text
-//!  callers ──▶ line (bounded) ──▶ writer's thread ──▶ one commit ──▶ answers, bell
-//!                                   rows + memory        │
-//!                                                        └─ failed: open again, read again
-//!  searches ─────────────────────▶ reader's thread, in slices
+//!  callers ──▶ line (bounded) ──▶ writer ──▶ one commit ──▶ herald ──▶ answers, bell
+//!                                 rows + memory   │     waits for the disk
+//!                                                 └─ failed ─┴──▶ open again, read again
+//!  searches ─────────────────────▶ reader, in slices
 //! ```
 //!
 //! - [`line`]: calls wait here, in the order in which they were made. A full line
 //!   is [`Error::Busy`](crate::Error::Busy).
-//! - [`session`]: the writer takes what waits, does it within one transaction,
-//!   commits once and only then answers. [`writer`] holds the verbs, [`rows`] the
-//!   statements, [`index`] what is known by heart.
-//! - [`thread`]: what happens when a commit fails.
+//! - [`session`]: the writer takes what waits, does it within one transaction and
+//!   commits once. [`writer`] holds the verbs, [`rows`] the statements, [`index`]
+//!   what is known by heart.
+//! - [`herald`]: waits until what was committed is on the disk, and only then
+//!   answers; the writer does the next batch meanwhile.
+//! - [`thread`]: what happens when a commit, or the disk, fails.
 //! - [`search`]: reads that take long.
 //! - [`open`], [`folder`], [`schema`], [`refusal`]: from a folder to a store that
 //!   may be trusted, or a refusal that says why not. [`space`]: room on the disk.
 //!
 //! # What is durable when
 //!
-//! A commit waits for the disk (`synchronous = FULL`) if anything in it must last
-//! before it is answered: everything but a lease of a job with neither key nor
-//! guard, and its extension. Such leases are committed (`NORMAL`) and survive the
-//! end of the process; a power cut may take those after the last commit that
-//! waited. [`Durability::Relaxed`] commits everything so, and waits for the disk
-//! once a second.
+//! What a batch did is told when it is on the disk, if anything in it must last:
+//! everything but a lease of a job with neither key nor guard, and its extension.
+//! Such leases are told once they are committed, and survive the end of the
+//! process; a power cut may take those after the last batch that was waited for.
+//! [`Durability::Relaxed`] tells everything so, and waits for the disk once a
+//! second. No news overtakes earlier news: what anybody hears never rests on
+//! something that a power cut could still take from someone who was told it.
+//!
+//! This is `synchronous = FULL` with the waiting taken out of SQLite, so that it
+//! need not stand still; see [`herald`].
 //!
 //! # What lies on the disk
 //!
@@ -45,6 +51,7 @@ use job::time::Remembered;
 use job::{Answer, AppName, JobId, JobRef, Lease, Ledger, NewJob, Now, Pause, QueueName, Rules, Span, Timestamp};
 use tokio::sync::oneshot;
 
+use self::herald::Herald;
 use self::line::Line;
 use self::op::Op;
 use self::open::{Opened, Place};
@@ -61,8 +68,10 @@ use crate::reply::Reply;
 
 mod counting;
 mod folder;
+mod herald;
 mod index;
 mod line;
+mod news;
 mod op;
 mod open;
 mod refusal;
@@ -141,7 +150,7 @@ impl Options {
 pub struct Sqlite {
     identity: Identity,
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Sqlite {
@@ -159,17 +168,24 @@ impl Sqlite {
             bell: Arc::default(),
             rules: Arc::new(options.rules),
             durability: options.durability,
+            place: place.clone(),
             space,
+            herald: Herald::default(),
             reader: Reader::start(place.file()).map_err(failed)?,
             health: Mutex::new(None),
             #[cfg(test)]
             fail_commits: Arc::default(),
+            #[cfg(test)]
+            fail_syncs: Arc::default(),
         });
-        let thread = std::thread::Builder::new().name("store".to_owned()).spawn({
-            let (place, shared) = (place.clone(), Arc::clone(&shared));
-            move || thread::run(&place, conn, known, lock, &shared)
-        });
-        Ok(Self { identity, shared, thread: Mutex::new(Some(thread.map_err(failed)?)) })
+        let start = |name: &str, run: Box<dyn FnOnce(&Shared) + Send>| {
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&shared)).map_err(failed)
+        };
+        let herald = start("store-herald", Box::new(|shared| shared.herald.run(shared)))?;
+        let writer = start("store", Box::new(|shared| thread::run(conn, known, lock, shared)));
+        let writer = writer.inspect_err(|_| shared.herald.end())?;
+        Ok(Self { identity, shared, threads: Mutex::new(vec![writer, herald]) })
     }
 
     fn call<T>(&self, op: impl FnOnce(op::To<T>) -> Op) -> Reply<T> {
@@ -189,9 +205,9 @@ impl Drop for Sqlite {
     fn drop(&mut self) {
         let (to, _) = oneshot::channel();
         self.shared.line.push(Op::Close { to });
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the store's thread has panicked");
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        if threads.drain(..).any(|thread| thread.join().is_err()) {
+            tracing::error!("a thread of the store has panicked");
         }
     }
 }

@@ -25,6 +25,8 @@ struct State {
     bytes: usize,
     /// Whether the writer sleeps until something comes.
     asleep: bool,
+    /// Whether it is to wake up although nothing came.
+    woken: bool,
     shut: Option<Error>,
 }
 
@@ -63,18 +65,30 @@ impl Line {
             state.asleep = true;
             state = match wait {
                 Some(wait) => {
-                    let empty = |state: &mut State| state.calls.is_empty();
+                    let empty = |state: &mut State| state.calls.is_empty() && !state.woken;
                     self.filled.wait_timeout_while(state, wait, empty).unwrap_or_else(PoisonError::into_inner).0
                 }
                 None => self
                     .filled
-                    .wait_while(state, |state| state.calls.is_empty())
+                    .wait_while(state, |state| state.calls.is_empty() && !state.woken)
                     .unwrap_or_else(PoisonError::into_inner),
             };
             state.asleep = false;
+            state.woken = false;
         }
         mem::swap(&mut state.calls, into);
         state.bytes = 0;
+    }
+
+    /// Has the writer look up although nothing came.
+    pub(super) fn wake(&self) {
+        self.lock().woken = true;
+        self.filled.notify_one();
+    }
+
+    /// Whether nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().calls.is_empty()
     }
 
     /// Refuses every further call but a close with this error; `None` lets them

@@ -41,9 +41,8 @@ pub(super) enum Op {
 }
 
 impl Op {
-    /// Whether a commit with it waits for the disk, as far as can be told before
-    /// it was done.
-    pub(super) fn must_last(&self) -> bool {
+    /// Whether it most likely writes: others only do when they find something.
+    pub(super) fn writes(&self) -> bool {
         match self {
             Self::Push { .. }
             | Self::Finish { .. }

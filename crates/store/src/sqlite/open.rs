@@ -42,7 +42,8 @@ impl Place {
         self.0.join("aloud.db.new")
     }
 
-    fn log(&self) -> PathBuf {
+    /// SQLite's log.
+    pub(super) fn log(&self) -> PathBuf {
         self.0.join("aloud.db-wal")
     }
 }
@@ -155,7 +156,7 @@ pub(super) fn writer(file: &Path) -> rusqlite::Result<Connection> {
     let conn = connect(file)?;
     // Not a mapping: there an I/O error would be a signal that ends the process.
     conn.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 0;
+        "PRAGMA synchronous = NORMAL; PRAGMA mmap_size = 0; PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 0;
          PRAGMA temp_store = MEMORY;",
     )?;
     Ok(conn)

@@ -21,7 +21,6 @@ pub(super) struct Rows<'c> {
     conn: &'c Connection,
     statements: Statements<'c>,
     open: bool,
-    sync: Sync,
     /// Whether what the open transaction does must be durable before it is
     /// answered.
     must_last: bool,
@@ -36,13 +35,6 @@ pub(super) struct Rows<'c> {
     scratch: Vec<u8>,
     /// A count of rows that is under way.
     pub(super) counting: Option<Counting>,
-}
-
-/// Whether a commit waits until it is on the disk.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Sync {
-    Full,
-    Normal,
 }
 
 macro_rules! statements {
@@ -100,12 +92,10 @@ statements! {
 impl<'c> Rows<'c> {
     /// Prepares every statement. Nothing is written yet.
     pub(super) fn new(conn: &'c Connection) -> rusqlite::Result<Self> {
-        set_sync(conn, Sync::Full)?;
         Ok(Self {
             conn,
             statements: Statements::prepare(conn)?,
             open: false,
-            sync: Sync::Full,
             must_last: false,
             written: 0,
             written_before: 0,
@@ -130,21 +120,6 @@ impl<'c> Rows<'c> {
     /// Whether a transaction is open.
     pub(super) fn is_open(&self) -> bool {
         self.open
-    }
-
-    /// Whether commits wait for the disk.
-    pub(super) fn is_full(&self) -> bool {
-        self.sync == Sync::Full
-    }
-
-    /// Before anything is written: whether commits wait for the disk from now
-    /// on. No transaction is open.
-    pub(super) fn set_sync(&mut self, sync: Sync) -> rusqlite::Result<()> {
-        if self.sync != sync {
-            set_sync(self.conn, sync)?;
-            self.sync = sync;
-        }
-        Ok(())
     }
 
     /// Opens a transaction unless one is open.
@@ -198,29 +173,11 @@ impl<'c> Rows<'c> {
         Ok(())
     }
 
-    /// Commits. Answers whether something that must last was committed without
-    /// waiting for the disk. If it fails, it is unknown whether it happened.
+    /// Commits. Answers whether what it did must be on the disk before it is
+    /// told. If it fails, it is unknown whether it happened.
     pub(super) fn commit(&mut self) -> rusqlite::Result<bool> {
         self.statements.commit.execute([])?;
         self.open = false;
-        let must_last = std::mem::take(&mut self.must_last);
-        Ok(must_last && self.sync == Sync::Normal)
+        Ok(std::mem::take(&mut self.must_last))
     }
-
-    /// Makes everything that was committed durable, by a commit that waits for
-    /// the disk.
-    pub(super) fn sync(&mut self, tally: &Tally) -> rusqlite::Result<()> {
-        self.set_sync(Sync::Full)?;
-        self.begin()?;
-        self.count(tally)?;
-        self.commit().map(|_| ())
-    }
-}
-
-fn set_sync(conn: &Connection, sync: Sync) -> rusqlite::Result<()> {
-    // Not a statement that is kept: SQLite obeys this pragma when it reads it.
-    conn.execute_batch(match sync {
-        Sync::Full => "PRAGMA synchronous = FULL",
-        Sync::Normal => "PRAGMA synchronous = NORMAL",
-    })
 }

@@ -1,10 +1,11 @@
-//! The writer at work: takes what waits, does it, commits once, answers.
+//! The writer at work: takes what waits, does it, commits once, has it told.
 //!
 //! A session lasts as long as its connection. It ends when the store is closed,
-//! or when SQLite fails; what then becomes of the store is decided by
-//! [`super::thread`].
+//! or when SQLite or the disk fails; what then becomes of the store is decided
+//! in [`super::thread`].
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -17,9 +18,11 @@ use rusqlite::wal::CheckpointMode;
 use tokio::time::Instant;
 
 use super::Durability;
+use super::herald::Log;
 use super::index::Index;
+use super::news::News;
 use super::op::{Op, Reply, To, give};
-use super::rows::{Rows, Sync};
+use super::rows::Rows;
 use super::search::Wanted;
 use super::shared::Shared;
 use super::tally::Tally;
@@ -30,8 +33,9 @@ use crate::jobs::Recount;
 
 /// A batch ends after so many calls,
 const MAX_BATCH: usize = 4_096;
-/// or when they have taken so long.
-const LONGEST_BATCH: Duration = Duration::from_millis(3);
+/// or when they have taken so long: then the disk is given it to write, and the
+/// next is done meanwhile.
+const LONGEST_BATCH: Duration = Duration::from_micros(500);
 /// After how many calls that is looked at.
 const LOOK_AT_CLOCK: usize = 8;
 /// Where answers do not wait for the disk: after so long it is waited for.
@@ -54,7 +58,7 @@ pub(super) struct Known {
 pub(super) enum End {
     /// Somebody closed the store, and is to be told when that is done.
     Closed(To<()>),
-    /// SQLite failed, and everything that was asked was answered.
+    /// SQLite or the disk failed, and everything that was asked was answered.
     Failed(Stopped),
 }
 
@@ -67,10 +71,8 @@ enum Chore {
 struct Session<'c> {
     shared: &'c Shared,
     writer: Writer<'c>,
-    /// Answers that wait for the commit.
-    replies: Vec<Reply>,
-    /// Searches that wait for the commit.
-    searches: Vec<Wanted>,
+    /// What is to be told after the commit.
+    news: News,
     chores: VecDeque<Chore>,
     /// Since when something is committed that the disk was not waited for.
     unsynced: Option<Instant>,
@@ -82,18 +84,17 @@ struct Session<'c> {
     closing: Option<To<()>>,
 }
 
-/// Serves until the store is closed or SQLite fails.
+/// Serves until the store is closed, or SQLite or the disk fails.
 pub(super) fn serve(conn: &mut Connection, known: Known, shared: &Shared) -> End {
     let log = Arc::new(AtomicI32::new(0));
-    match watch_log(conn, &log, shared).and_then(|()| Rows::new(conn)) {
+    match begin(conn, &log, shared) {
         Ok(rows) => {
             let Known { index, tally } = known;
             let writer = Writer { rows, index, tally, rules: Arc::clone(&shared.rules) };
             let mut session = Session {
                 shared,
                 writer,
-                replies: Vec::new(),
-                searches: Vec::new(),
+                news: News::default(),
                 chores: VecDeque::new(),
                 unsynced: None,
                 log,
@@ -103,27 +104,28 @@ pub(super) fn serve(conn: &mut Connection, known: Known, shared: &Shared) -> End
             };
             session.serve().map_or_else(End::Failed, End::Closed)
         }
-        Err(error) => End::Failed(error.into()),
+        Err(stopped) => End::Failed(stopped),
     }
 }
 
-/// Has SQLite say how long its log is, after each commit.
-fn watch_log(conn: &mut Connection, log: &Arc<AtomicI32>, shared: &Shared) -> rusqlite::Result<()> {
-    let log = Arc::clone(log);
-    conn.wal_hook(Some(move |_: &mut _, pages| {
-        log.store(pages, Ordering::Relaxed);
+fn begin<'c>(conn: &'c mut Connection, pages: &Arc<AtomicI32>, shared: &Shared) -> Result<Rows<'c>, Stopped> {
+    // SQLite says how long its log is, after each commit.
+    let pages = Arc::clone(pages);
+    conn.wal_hook(Some(move |_: &mut _, now| {
+        pages.store(now, Ordering::Relaxed);
         Ok(())
     }))?;
     #[cfg(test)]
     {
         let fail = Arc::clone(&shared.fail_commits);
-        conn.commit_hook(Some(move || {
-            fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
-        }))?;
+        conn.commit_hook(Some(move || super::shared::fails(&fail)))?;
     }
-    #[cfg(not(test))]
-    let _ = shared;
-    Ok(())
+    // The log is there from the first commit on.
+    conn.execute_batch("UPDATE counters SET last_id = last_id")?;
+    let log = File::open(shared.place.log())
+        .map_err(|error| Stopped { why: format!("its log cannot be opened: {error}"), failure: Failure::Other })?;
+    shared.herald.begin(Log::new(log, shared));
+    Ok(Rows::new(conn)?)
 }
 
 impl Session<'_> {
@@ -133,16 +135,16 @@ impl Session<'_> {
             self.shared.line.take(&mut calls, self.patience());
             let mut calls = calls.drain(..);
             loop {
-                let done = self.batch(&mut calls).and_then(|()| self.checkpoint());
-                if let Err(error) = done {
-                    self.give_up(&error);
-                    calls.for_each(|op| op.refuse(Error::Busy("a commit failed; the store recovers".to_owned())));
-                    return Err(error);
+                let done = self.shared.herald.check();
+                if let Err(stopped) = done.and_then(|()| self.batch(&mut calls)).and_then(|()| self.checkpoint()) {
+                    self.give_up(&stopped);
+                    calls.for_each(|op| op.refuse(Error::Busy(format!("{}; the store recovers", stopped.why))));
+                    return Err(stopped);
                 }
                 if let Some(to) = self.closing.take() {
                     calls.for_each(|op| op.refuse(Error::Closed));
                     mem::take(&mut self.chores).into_iter().for_each(|chore| chore.refuse(&Error::Closed));
-                    return Ok(to);
+                    return self.shared.herald.settle().map(|()| to);
                 }
                 if calls.len() == 0 {
                     break;
@@ -163,13 +165,12 @@ impl Session<'_> {
         sync.into_iter().chain(reserve).min()
     }
 
-    /// Does some of what waits, commits it and answers.
+    /// Does some of what waits, commits it and has it told.
     fn batch(&mut self, calls: &mut Drain<'_, Op>) -> Result<(), Stopped> {
         let coming = calls.as_slice();
-        let full = self.shared.durability == Durability::Full
-            && coming[..coming.len().min(MAX_BATCH)].iter().any(Op::must_last);
-        self.writer.rows.set_sync(if full { Sync::Full } else { Sync::Normal })?;
-        if full && let Err(error) = self.writer.rows.open() {
+        if coming[..coming.len().min(MAX_BATCH)].iter().any(Op::writes)
+            && let Err(error) = self.writer.rows.open()
+        {
             let stopped = Stopped::from(error);
             return match stopped.failure {
                 Failure::Busy => {
@@ -182,91 +183,55 @@ impl Session<'_> {
         }
         let started = Instant::now();
         for (n, op) in (1..=MAX_BATCH).zip(calls.by_ref()) {
-            if let Err(error) = self.apply(op) {
-                self.fail(&error, false);
-                return Err(error);
+            if let Err(stopped) = self.apply(op) {
+                mem::take(&mut self.news).fail(&stopped, false);
+                return Err(stopped);
             }
             if self.closing.is_some() || (n.is_multiple_of(LOOK_AT_CLOCK) && started.elapsed() > LONGEST_BATCH) {
                 break;
             }
         }
-        if let Err(error) = self.chore() {
-            self.fail(&error, false);
-            return Err(error);
+        if let Err(stopped) = self.chore() {
+            mem::take(&mut self.news).fail(&stopped, false);
+            return Err(stopped);
         }
         match self.commit() {
             Ok(()) => {
-                self.answer();
-                Ok(())
+                let nobody_waits = calls.len() == 0 && self.shared.line.is_empty();
+                let mut news = mem::take(&mut self.news);
+                (news.queues, news.timers) = self.writer.index.take_rung();
+                self.shared.herald.tell(news, nobody_waits, self.shared)
             }
-            Err(NotCommitted { error, unknown }) => {
-                self.fail(&error, unknown);
-                Err(error)
+            Err(NotCommitted { stopped, unknown }) => {
+                mem::take(&mut self.news).fail(&stopped, unknown);
+                Err(stopped)
             }
         }
     }
 
     fn commit(&mut self) -> Result<(), NotCommitted> {
-        let known = |error: rusqlite::Error| NotCommitted { error: error.into(), unknown: false };
-        let unknown = |error: rusqlite::Error| NotCommitted { error: error.into(), unknown: true };
         let Writer { rows, tally, .. } = &mut self.writer;
         if rows.is_open() {
-            rows.count(tally).map_err(known)?;
-            let behind = rows.commit().map_err(unknown)?;
-            if rows.is_full() {
-                self.unsynced = None;
-            } else if behind && self.shared.durability == Durability::Full {
-                rows.sync(tally).map_err(unknown)?;
-                self.unsynced = None;
-            } else {
-                self.unsynced.get_or_insert_with(Instant::now);
-            }
+            rows.count(tally).map_err(|error| NotCommitted { stopped: error.into(), unknown: false })?;
+            let must_last = rows.commit().map_err(|error| NotCommitted { stopped: error.into(), unknown: true })?;
+            self.news.must_last = must_last && self.shared.durability == Durability::Full;
+            self.unsynced.get_or_insert_with(Instant::now);
         }
         let late = self.unsynced.is_some_and(|since| since.elapsed() >= LONGEST_UNSYNCED);
         let relaxed = self.shared.durability == Durability::Relaxed;
-        if (late && relaxed) || (self.unsynced.is_some() && self.closing.is_some()) {
-            rows.sync(tally).map_err(unknown)?;
+        self.news.must_last |= (late && relaxed) || (self.unsynced.is_some() && self.closing.is_some());
+        if self.news.must_last {
             self.unsynced = None;
         }
         Ok(())
     }
 
-    /// Tells everybody what was committed.
-    fn answer(&mut self) {
-        self.searches.drain(..).for_each(|wanted| self.shared.reader.search(wanted));
-        self.replies.drain(..).for_each(Reply::give);
-        let (queues, timers) = self.writer.index.take_rung();
-        self.shared.bell.ring(&queues, timers);
-    }
-
-    /// Tells everybody in the batch that it was not committed, or that this is
-    /// unknown.
-    fn fail(&mut self, stopped: &Stopped, unknown: bool) {
-        let why = stopped.why.clone();
-        let (looked, pushed, changed) = match stopped.failure {
-            // The last part of a commit to be written says that it is one: without room for it there is none.
-            Failure::Full => (Error::Busy(why.clone()), Error::Full(why.clone()), Error::Busy(why)),
-            Failure::Corrupt => (Error::Damaged(why.clone()), Error::Damaged(why.clone()), Error::Damaged(why)),
-            Failure::Busy | Failure::Other if unknown => {
-                (Error::Busy(why.clone()), Error::Lost(why.clone()), Error::Lost(why))
-            }
-            Failure::Busy | Failure::Other => (Error::Busy(why.clone()), Error::Busy(why.clone()), Error::Busy(why)),
-        };
-        for reply in self.replies.drain(..) {
-            let error = if matches!(reply, Reply::Push(..)) {
-                &pushed
-            } else if reply.only_looked() {
-                &looked
-            } else {
-                &changed
-            };
-            reply.fail(error);
-        }
-        self.searches.drain(..).for_each(|wanted| wanted.refuse(&looked));
-    }
-
     /// The session ends: whoever still waits is told.
     fn give_up(&mut self, stopped: &Stopped) {
+        // What is committed is told as what it is, before anything else happens to the file.
+        if let Err(stopped) = self.shared.herald.settle() {
+            tracing::error!(why = stopped.why, "what was committed may not be on the disk");
+        }
         let error = Error::Busy(stopped.why.clone());
         mem::take(&mut self.chores).into_iter().for_each(|chore| chore.refuse(&error));
         if let Some(to) = self.closing.take() {
@@ -275,7 +240,7 @@ impl Session<'_> {
     }
 
     /// Brings the log into the database when it has grown, so that it can begin
-    /// anew. Everything is answered before.
+    /// anew. Everything was told before, or is being told.
     fn checkpoint(&mut self) -> Result<(), Stopped> {
         let pages = self.log.load(Ordering::Relaxed);
         if pages < self.checkpointed {
@@ -364,7 +329,7 @@ impl Session<'_> {
             Op::Search { search, now, to } => {
                 let (_, failed) = self.verb(Some(now), |_| Ok(()));
                 let asked = self.writer.index.being_asked(now);
-                self.searches.push(Wanted { search, now, asked, of: self.writer.tally.all(), to });
+                self.news.searches.push(Wanted { search, now, asked, of: self.writer.tally.all(), to });
                 failed.map_or(Ok(()), Err)
             }
             Op::Queues { now, to } => {
@@ -432,7 +397,7 @@ impl Session<'_> {
     }
 
     fn reply(&mut self, reply: Reply, failed: Option<Stopped>) -> Result<(), Stopped> {
-        self.replies.push(reply);
+        self.news.replies.push(reply);
         failed.map_or(Ok(()), Err)
     }
 
@@ -457,7 +422,7 @@ impl Session<'_> {
                     self.writer.rows.counting = Some(counting);
                     self.chores.push_front(Chore::Recount { to });
                 } else {
-                    self.replies.push(Reply::Recount(to, Ok(self.writer.recounted(&counting))));
+                    self.news.replies.push(Reply::Recount(to, Ok(self.writer.recounted(&counting))));
                 }
                 Ok(())
             }
@@ -466,7 +431,7 @@ impl Session<'_> {
 }
 
 struct NotCommitted {
-    error: Stopped,
+    stopped: Stopped,
     /// Whether it may have happened all the same.
     unknown: bool,
 }

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use job::Rules;
 
 use super::Durability;
+use super::herald::Herald;
 use super::line::Line;
+use super::open::Place;
 use super::search::Reader;
 use super::space::{Short, Space};
 use crate::bell::Bell;
@@ -17,13 +19,25 @@ pub(super) struct Shared {
     pub(super) bell: Arc<Bell>,
     pub(super) rules: Arc<Rules>,
     pub(super) durability: Durability,
+    pub(super) place: Place,
     pub(super) space: Space,
+    pub(super) herald: Herald,
     pub(super) reader: Reader,
     /// How it is, where that is not for the disk to say.
     pub(super) health: Mutex<Option<Health>>,
     /// So many of the next commits fail.
     #[cfg(test)]
     pub(super) fail_commits: Arc<std::sync::atomic::AtomicU32>,
+    /// So many of the next waits for the disk fail.
+    #[cfg(test)]
+    pub(super) fail_syncs: Arc<std::sync::atomic::AtomicU32>,
+}
+
+/// Takes one from the failures that are left, if there is one.
+#[cfg(test)]
+pub(super) fn fails(left: &std::sync::atomic::AtomicU32) -> bool {
+    use std::sync::atomic::Ordering::SeqCst;
+    left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok()
 }
 
 impl Shared {

@@ -6,7 +6,6 @@
 //! brought into the database, and memory is made from the rows; until that has
 //! worked, writes are refused, and it is tried for as long as it takes.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use job::Timestamp;
@@ -17,7 +16,7 @@ use tokio::time::Instant;
 use super::folder::Lock;
 use super::index::build::{Unbuilt, build};
 use super::op::{Op, To, give};
-use super::open::{self, Place};
+use super::open;
 use super::session::{End, Known, serve};
 use super::shared::Shared;
 use super::trouble::{Failure, Stopped};
@@ -30,7 +29,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// Lives until the store is closed.
-pub(super) fn run(place: &Place, mut conn: Connection, mut known: Known, lock: Lock, shared: &Arc<Shared>) {
+pub(super) fn run(mut conn: Connection, mut known: Known, lock: Lock, shared: &Shared) {
     let to = loop {
         let since = known.tally.newest.wall.max(Timestamp(0));
         let stopped = match serve(&mut conn, known, shared) {
@@ -42,17 +41,14 @@ pub(super) fn run(place: &Place, mut conn: Connection, mut known: Known, lock: L
         if let Err((_, error)) = conn.close() {
             tracing::error!(%error, "the database cannot be closed");
         }
-        match recover(place, stopped, shared) {
+        match recover(stopped, shared) {
             Recovered::Serving(again) => {
                 (conn, known) = *again;
                 shared.set_health(None);
                 shared.line.shut(None);
                 tracing::info!("the store has recovered");
             }
-            Recovered::Closed(to) => {
-                shared.reader.stop();
-                return end(to, lock, shared);
-            }
+            Recovered::Closed(to) => return end(to, lock, shared),
         }
     };
     shared.reader.stop();
@@ -68,6 +64,8 @@ pub(super) fn run(place: &Place, mut conn: Connection, mut known: Known, lock: L
 
 /// Nothing is open any more.
 fn end(to: To<()>, lock: Lock, shared: &Shared) {
+    shared.reader.stop();
+    shared.herald.end();
     shared.line.shut(Some(Error::Closed));
     drop(lock);
     let mut late = Vec::new();
@@ -82,7 +80,7 @@ enum Recovered {
 }
 
 /// Opens the file again, for as long as it takes.
-fn recover(place: &Place, mut stopped: Stopped, shared: &Shared) -> Recovered {
+fn recover(mut stopped: Stopped, shared: &Shared) -> Recovered {
     let mut wait = FIRST_WAIT;
     loop {
         let refusal = match stopped.failure {
@@ -100,7 +98,7 @@ fn recover(place: &Place, mut stopped: Stopped, shared: &Shared) -> Recovered {
         if let Some(to) = refuse_for(wait, &refusal, shared) {
             return Recovered::Closed(to);
         }
-        match again(place, shared) {
+        match again(shared) {
             Ok(again) => return Recovered::Serving(Box::new(again)),
             Err(still) => {
                 tracing::error!(why = still.why, "the store cannot recover yet");
@@ -133,8 +131,8 @@ fn refuse_for(wait: Duration, refusal: &Error, shared: &Shared) -> Option<To<()>
 }
 
 /// Opens the file again, leaves nothing in its log, and makes memory anew.
-fn again(place: &Place, shared: &Shared) -> Result<(Connection, Known), Stopped> {
-    let conn = open::writer(&place.file())?;
+fn again(shared: &Shared) -> Result<(Connection, Known), Stopped> {
+    let conn = open::writer(&shared.place.file())?;
     let mut statement = conn.prepare("PRAGMA wal_checkpoint(TRUNCATE)")?;
     let busy: bool = statement.query_row([], |row| row.get(0))?;
     drop(statement);
