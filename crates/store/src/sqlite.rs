@@ -44,6 +44,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -58,6 +59,8 @@ use self::open::{Opened, Place};
 use self::search::Reader;
 use self::shared::Shared;
 use self::space::Space;
+use self::thread::Ready;
+use self::trouble::Stopped;
 use crate::bell::Bell;
 use crate::jobs::{
     Advanced, AskId, Cancel, Cancelled, Claim, Claimed, Discarded, Finish, Found, From, Jobs, Page, Pushed, Question,
@@ -84,6 +87,8 @@ mod shared;
 mod space;
 mod stored;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod trouble;
 mod writer;
@@ -158,7 +163,7 @@ impl Sqlite {
     /// for a new store's date: [`Identity::remembered`] is what a clock goes on
     /// from.
     pub fn open(options: Options, now: Timestamp) -> Result<Self, OpenError> {
-        let Opened { conn, known, lock, identity } = open::open(&options, now)?;
+        let Opened { mut conn, known, lock, identity } = open::open(&options, now)?;
         let place = Place::new(options.data);
         let failed = |error| OpenError::Folder { data: place.folder().to_owned(), error };
         let space = Space::new(place.folder().to_owned(), options.free_floor, options.reserve);
@@ -172,6 +177,7 @@ impl Sqlite {
             space,
             herald: Herald::default(),
             reader: Reader::start(place.file()).map_err(failed)?,
+            latest: AtomicI64::new(now.0),
             health: Mutex::new(None),
             #[cfg(test)]
             fail_commits: Arc::default(),
@@ -182,8 +188,11 @@ impl Sqlite {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&shared)).map_err(failed)
         };
+        let unready = |stopped: Stopped| OpenError::Failed { data: place.folder().to_owned(), why: stopped.why };
+        let log = session::begin(&mut conn, &shared).map_err(unready)?;
+        let ready = Ready { conn, log, known };
         let herald = start("store-herald", Box::new(|shared| shared.herald.run(shared)))?;
-        let writer = start("store", Box::new(|shared| thread::run(conn, known, lock, shared)));
+        let writer = start("store", Box::new(|shared| thread::run(ready, lock, shared)));
         let writer = writer.inspect_err(|_| shared.herald.end())?;
         Ok(Self { identity, shared, threads: Mutex::new(vec![writer, herald]) })
     }

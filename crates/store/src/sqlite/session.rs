@@ -47,6 +47,9 @@ const CHECKPOINT_PAGES: i32 = 2_000;
 /// So many ended jobs are removed before others have their turn.
 const RETAIN_SLICE: usize = 512;
 
+/// How many pages SQLite's log has.
+pub(super) type LogPages = Arc<AtomicI32>;
+
 /// What a session starts with: the rows, as they are in memory.
 #[derive(Debug)]
 pub(super) struct Known {
@@ -56,8 +59,9 @@ pub(super) struct Known {
 
 /// How a session ended.
 pub(super) enum End {
-    /// Somebody closed the store, and is to be told when that is done.
-    Closed(To<()>),
+    /// Somebody closed the store, and is to be told when that is done, and
+    /// whether everything is on the disk.
+    Closed(To<()>, Result<(), Error>),
     /// SQLite or the disk failed, and everything that was asked was answered.
     Failed(Stopped),
 }
@@ -76,43 +80,20 @@ struct Session<'c> {
     chores: VecDeque<Chore>,
     /// Since when something is committed that the disk was not waited for.
     unsynced: Option<Instant>,
-    /// How many pages the log has.
-    log: Arc<AtomicI32>,
+    log: LogPages,
     /// How many it had when it was last brought into the database.
     checkpointed: i32,
     has_reserve: bool,
     closing: Option<To<()>>,
 }
 
-/// Serves until the store is closed, or SQLite or the disk fails.
-pub(super) fn serve(conn: &mut Connection, known: Known, shared: &Shared) -> End {
-    let log = Arc::new(AtomicI32::new(0));
-    match begin(conn, &log, shared) {
-        Ok(rows) => {
-            let Known { index, tally } = known;
-            let writer = Writer { rows, index, tally, rules: Arc::clone(&shared.rules) };
-            let mut session = Session {
-                shared,
-                writer,
-                news: News::default(),
-                chores: VecDeque::new(),
-                unsynced: None,
-                log,
-                checkpointed: 0,
-                has_reserve: shared.space.has_reserve(),
-                closing: None,
-            };
-            session.serve().map_or_else(End::Failed, End::Closed)
-        }
-        Err(stopped) => End::Failed(stopped),
-    }
-}
-
-fn begin<'c>(conn: &'c mut Connection, pages: &Arc<AtomicI32>, shared: &Shared) -> Result<Rows<'c>, Stopped> {
-    // SQLite says how long its log is, after each commit.
-    let pages = Arc::clone(pages);
-    conn.wal_hook(Some(move |_: &mut _, now| {
-        pages.store(now, Ordering::Relaxed);
+/// Makes a connection ready to be written to. Answers where it will say how many
+/// pages its log has.
+pub(super) fn begin(conn: &mut Connection, shared: &Shared) -> Result<LogPages, Stopped> {
+    let pages = LogPages::default();
+    let told = Arc::clone(&pages);
+    conn.wal_hook(Some(move |_: &mut _, pages| {
+        told.store(pages, Ordering::Relaxed);
         Ok(())
     }))?;
     #[cfg(test)]
@@ -125,26 +106,57 @@ fn begin<'c>(conn: &'c mut Connection, pages: &Arc<AtomicI32>, shared: &Shared) 
     let log = File::open(shared.place.log())
         .map_err(|error| Stopped { why: format!("its log cannot be opened: {error}"), failure: Failure::Other })?;
     shared.herald.begin(Log::new(log, shared));
-    Ok(Rows::new(conn)?)
+    Ok(pages)
+}
+
+/// Serves until the store is closed, or SQLite or the disk fails.
+pub(super) fn serve(conn: &Connection, log: LogPages, known: Known, shared: &Shared) -> End {
+    let rows = match Rows::new(conn) {
+        Ok(rows) => rows,
+        Err(error) => return End::Failed(error.into()),
+    };
+    let Known { index, tally } = known;
+    let writer = Writer { rows, index, tally, rules: Arc::clone(&shared.rules) };
+    let mut session = Session {
+        shared,
+        writer,
+        news: News::default(),
+        chores: VecDeque::new(),
+        unsynced: None,
+        log,
+        checkpointed: 0,
+        has_reserve: shared.space.has_reserve(),
+        closing: None,
+    };
+    session.serve()
 }
 
 impl Session<'_> {
-    fn serve(&mut self) -> Result<To<()>, Stopped> {
+    fn serve(&mut self) -> End {
         let mut calls = Vec::new();
         loop {
             self.shared.line.take(&mut calls, self.patience());
             let mut calls = calls.drain(..);
             loop {
                 let done = self.shared.herald.check();
-                if let Err(stopped) = done.and_then(|()| self.batch(&mut calls)).and_then(|()| self.checkpoint()) {
-                    self.give_up(&stopped);
-                    calls.for_each(|op| op.refuse(Error::Busy(format!("{}; the store recovers", stopped.why))));
-                    return Err(stopped);
-                }
+                let done = done.and_then(|()| self.batch(&mut calls)).and_then(|()| self.checkpoint());
+                // What is committed is told as what it is, before anything else happens to the file.
+                let done = if self.closing.is_some() || done.is_err() {
+                    let settled = self.shared.herald.settle();
+                    done.and(settled)
+                } else {
+                    done
+                };
                 if let Some(to) = self.closing.take() {
                     calls.for_each(|op| op.refuse(Error::Closed));
-                    mem::take(&mut self.chores).into_iter().for_each(|chore| chore.refuse(&Error::Closed));
-                    return self.shared.herald.settle().map(|()| to);
+                    self.refuse_chores(&Error::Closed);
+                    return End::Closed(to, done.map_err(|stopped| Error::Lost(stopped.why)));
+                }
+                if let Err(stopped) = done {
+                    let refusal = Error::Busy(format!("{}; the store recovers", stopped.why));
+                    calls.for_each(|op| op.refuse(refusal.clone()));
+                    self.refuse_chores(&refusal);
+                    return End::Failed(stopped);
                 }
                 if calls.len() == 0 {
                     break;
@@ -226,17 +238,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// The session ends: whoever still waits is told.
-    fn give_up(&mut self, stopped: &Stopped) {
-        // What is committed is told as what it is, before anything else happens to the file.
-        if let Err(stopped) = self.shared.herald.settle() {
-            tracing::error!(why = stopped.why, "what was committed may not be on the disk");
-        }
-        let error = Error::Busy(stopped.why.clone());
-        mem::take(&mut self.chores).into_iter().for_each(|chore| chore.refuse(&error));
-        if let Some(to) = self.closing.take() {
-            give(to, Err(Error::Lost(stopped.why.clone())));
-        }
+    fn refuse_chores(&mut self, error: &Error) {
+        mem::take(&mut self.chores).into_iter().for_each(|chore| chore.refuse(error));
     }
 
     /// Brings the log into the database when it has grown, so that it can begin
@@ -372,6 +375,9 @@ impl Session<'_> {
         now: Option<Now>,
         act: impl FnOnce(&mut Writer<'_>) -> Result<T, Trouble>,
     ) -> (Result<T, Error>, Option<Stopped>) {
+        if let Some(now) = now {
+            self.shared.latest.store(now.wall.0, Ordering::Relaxed);
+        }
         let writer = &mut self.writer;
         let before = writer.rows.written();
         let done = now.map_or(Ok(()), |now| writer.catch_up(now)).and_then(|()| act(writer));

@@ -1,5 +1,6 @@
 //! What the callers and the writer share.
 
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use job::Rules;
@@ -23,6 +24,8 @@ pub(super) struct Shared {
     pub(super) space: Space,
     pub(super) herald: Herald,
     pub(super) reader: Reader,
+    /// What the wall clock said in the last call, since a store has none.
+    pub(super) latest: AtomicI64,
     /// How it is, where that is not for the disk to say.
     pub(super) health: Mutex<Option<Health>>,
     /// So many of the next commits fail.

@@ -6,6 +6,7 @@
 //! brought into the database, and memory is made from the rows; until that has
 //! worked, writes are refused, and it is tried for as long as it takes.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use job::Timestamp;
@@ -17,7 +18,7 @@ use super::folder::Lock;
 use super::index::build::{Unbuilt, build};
 use super::op::{Op, To, give};
 use super::open;
-use super::session::{End, Known, serve};
+use super::session::{End, Known, LogPages, begin, serve};
 use super::shared::Shared;
 use super::trouble::{Failure, Stopped};
 use crate::error::Error;
@@ -28,27 +29,35 @@ use crate::records::Health;
 const FIRST_WAIT: Duration = Duration::from_millis(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
+/// A database that was read, and can be written to.
+pub(super) struct Ready {
+    pub(super) conn: Connection,
+    pub(super) log: LogPages,
+    pub(super) known: Known,
+}
+
 /// Lives until the store is closed.
-pub(super) fn run(mut conn: Connection, mut known: Known, lock: Lock, shared: &Shared) {
-    let to = loop {
-        let since = known.tally.newest.wall.max(Timestamp(0));
-        let stopped = match serve(&mut conn, known, shared) {
-            End::Closed(to) => break to,
+pub(super) fn run(mut ready: Ready, lock: Lock, shared: &Shared) {
+    let (to, conn, closed) = loop {
+        let Ready { conn, log, known } = ready;
+        let stopped = match serve(&conn, log, known, shared) {
+            End::Closed(to, closed) => break (to, conn, closed),
             End::Failed(stopped) => stopped,
         };
         tracing::error!(why = stopped.why, "the database failed: the store recovers");
+        let since = Timestamp(shared.latest.load(Ordering::Relaxed));
         shared.set_health(Some(Health::Recovering { since, why: stopped.why.clone() }));
         if let Err((_, error)) = conn.close() {
             tracing::error!(%error, "the database cannot be closed");
         }
         match recover(stopped, shared) {
             Recovered::Serving(again) => {
-                (conn, known) = *again;
+                ready = *again;
                 shared.set_health(None);
                 shared.line.shut(None);
                 tracing::info!("the store has recovered");
             }
-            Recovered::Closed(to) => return end(to, lock, shared),
+            Recovered::Closed(to) => return end(to, Ok(()), lock, shared),
         }
     };
     shared.reader.stop();
@@ -59,11 +68,11 @@ pub(super) fn run(mut conn: Connection, mut known: Known, lock: Lock, shared: &S
     if let Err((_, error)) = conn.close() {
         tracing::warn!(%error, "the database cannot be closed");
     }
-    end(to, lock, shared);
+    end(to, closed, lock, shared);
 }
 
 /// Nothing is open any more.
-fn end(to: To<()>, lock: Lock, shared: &Shared) {
+fn end(to: To<()>, closed: Result<(), Error>, lock: Lock, shared: &Shared) {
     shared.reader.stop();
     shared.herald.end();
     shared.line.shut(Some(Error::Closed));
@@ -71,11 +80,11 @@ fn end(to: To<()>, lock: Lock, shared: &Shared) {
     let mut late = Vec::new();
     shared.line.take(&mut late, Some(Duration::ZERO));
     late.into_iter().for_each(|op| op.refuse(Error::Closed));
-    give(to, Ok(()));
+    give(to, closed);
 }
 
 enum Recovered {
-    Serving(Box<(Connection, Known)>),
+    Serving(Box<Ready>),
     Closed(To<()>),
 }
 
@@ -131,8 +140,8 @@ fn refuse_for(wait: Duration, refusal: &Error, shared: &Shared) -> Option<To<()>
 }
 
 /// Opens the file again, leaves nothing in its log, and makes memory anew.
-fn again(shared: &Shared) -> Result<(Connection, Known), Stopped> {
-    let conn = open::writer(&shared.place.file())?;
+fn again(shared: &Shared) -> Result<Ready, Stopped> {
+    let mut conn = open::writer(&shared.place.file())?;
     let mut statement = conn.prepare("PRAGMA wal_checkpoint(TRUNCATE)")?;
     let busy: bool = statement.query_row([], |row| row.get(0))?;
     drop(statement);
@@ -141,7 +150,10 @@ fn again(shared: &Shared) -> Result<(Connection, Known), Stopped> {
         return Err(Stopped { why, failure: Failure::Busy });
     }
     match build(&conn, &shared.rules) {
-        Ok((index, tally)) => Ok((conn, Known { index, tally })),
+        Ok((index, tally)) => {
+            let log = begin(&mut conn, shared)?;
+            Ok(Ready { conn, log, known: Known { index, tally } })
+        }
         Err(Unbuilt::Sqlite(error)) => Err(error.into()),
         Err(Unbuilt::Unreadable(why)) => Err(Stopped { why: why.to_string(), failure: Failure::Corrupt }),
     }
