@@ -99,10 +99,10 @@ async fn whatever_was_answered_before_a_kill_is_so_after_it() {
     let mut answered: HashMap<u64, HashSet<String>> = HashMap::new();
     for round in 0..ROUNDS {
         let mut child = start(data.path());
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut left = 50 + round * 400;
         // After so many answers it is killed; what it had said by then is read to the end.
-        while let Some(line) = lines.next() {
+        for line in lines {
             if let Some(said) = line.unwrap().strip_prefix('#') {
                 let (what, id) = said.split_once(' ').unwrap();
                 let news = answered.entry(id.parse().unwrap()).or_default().insert(what.to_owned());
