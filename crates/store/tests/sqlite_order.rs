@@ -194,7 +194,7 @@ fn during<'e>(events: &'e [Event], call: &str) -> &'e [Event] {
 }
 
 #[test]
-fn a_change_is_written_then_on_the_disk_and_only_then_answered() {
+fn needs_strace_a_change_is_written_then_on_the_disk_and_only_then_answered() {
     let data = TempDir::new().unwrap();
     let events = traced("child_that_lives_shortly", data.path(), None);
     for call in ["push", "ack", "keyed push", "keyed claim"] {
@@ -213,7 +213,7 @@ fn a_change_is_written_then_on_the_disk_and_only_then_answered() {
 }
 
 #[tokio::test]
-async fn a_disk_that_fails_brings_no_untrue_answer_and_is_recovered_from() {
+async fn needs_strace_a_disk_that_fails_brings_no_untrue_answer_and_is_recovered_from() {
     let data = TempDir::new().unwrap();
     drop(Sqlite::open(options(data.path()), job::Timestamp(0)).unwrap());
     // In every thread the third wait for the disk fails, and each fourth after it.
