@@ -158,6 +158,16 @@ name!(
     ClientId, "the job id", 128, "spaces, `/`, `?` and control characters are not allowed",
     |c| visible(c) && !c.is_whitespace() && !matches!(c, '/' | '?')
 );
+name!(
+    /// A machine, as its agent calls it.
+    HostName, "the host's name", 64, "letters, digits, `-`, `_` and `.` are allowed",
+    |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
+);
+name!(
+    /// A pool of workers: a `[[worker]]` of the configuration.
+    PoolName, "the name of the workers", 64, "letters, digits, `-` and `_` are allowed",
+    |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')
+);
 
 #[cfg(test)]
 mod tests {

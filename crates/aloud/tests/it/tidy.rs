@@ -6,15 +6,35 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each crate, and those of ours that it may depend on.
-const MAY_KNOW: [(&str, &[&str]); 9] = [
+const MAY_KNOW: [(&str, &[&str]); 13] = [
     ("job", &[]),
     ("store", &["job"]),
     ("queue", &["job", "store"]),
     ("wire", &["job"]),
     ("server", &["job", "wire", "queue"]),
     ("runner", &["job", "queue"]),
+    ("host", &["job"]),
+    ("release", &["job"]),
+    ("supervisor", &["job"]),
     ("client", &["job", "wire"]),
-    ("aloud", &["job", "store", "queue", "wire", "server", "runner", "aloud-client", "notice"]),
+    ("agent", &["job", "wire", "host", "release", "supervisor", "runner", "aloud-client"]),
+    (
+        "aloud",
+        &[
+            "job",
+            "store",
+            "queue",
+            "wire",
+            "server",
+            "runner",
+            "host",
+            "release",
+            "supervisor",
+            "aloud-client",
+            "agent",
+            "notice",
+        ],
+    ),
     ("notice", &["aloud-client"]),
 ];
 

@@ -1,0 +1,1 @@
+//! One host: its releases, its workers and what is true of it, joined.

@@ -1,0 +1,1 @@
+//! What is true of a machine: its processes, and what they run.

@@ -1,0 +1,1 @@
+//! The tree of releases: how one is made, switched to, proven unused and removed.

@@ -1,0 +1,1 @@
+//! Processes and their generations: started, found ready, replaced, drained, restarted, ended.
