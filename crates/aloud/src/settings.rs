@@ -91,7 +91,7 @@ impl Settings {
     /// Decides what the server does, from a file that environment and flags
     /// have been laid over.
     pub(crate) fn decide(file: File) -> Result<Self, Report> {
-        let File { app, server, queue_defaults, queues, handler, guard } = file;
+        let File { app, server, queue_defaults, queues, handler, guard, .. } = file;
         let Some(data) = server.data else {
             return Err(Report::config(
                 "no folder is named for the store",

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use agent::config::{WatchedConfig, WorkerConfig};
 use job::rules::IfLate;
-use job::{AppName, QueueName, Span};
+use job::{AppName, HostName, QueueName, Span};
 use runner::config::{GuardConfig, HandlerConfig};
 use serde::Deserialize;
 
@@ -32,6 +33,10 @@ pub(crate) struct File {
     pub(crate) server: Server,
     pub(crate) queue_defaults: QueueDefaults,
     pub(crate) queues: BTreeMap<QueueName, OneQueue>,
+    pub(crate) release: Release,
+    pub(crate) agent: Agent,
+    pub(crate) worker: Vec<WorkerConfig>,
+    pub(crate) watched: Vec<WatchedConfig>,
     pub(crate) handler: Vec<HandlerConfig>,
     pub(crate) guard: Vec<GuardConfig>,
 }
@@ -132,6 +137,112 @@ section! {
     }
 }
 
+section! {
+    /// The tree of releases that is deployed to, and that workers run from:
+    /// `releases/`, `shared/`, and `current`, a symbolic link. Trees of Deployer,
+    /// Capistrano and Ansistrano are taken as they are.
+    ["release"] Release {
+        /// The folder with `current` and `releases/` in it. A relative path
+        /// starts at the folder of this file.
+        root: PathBuf = Example("\"/srv/shop\""), env "ALOUD_RELEASE_ROOT", flag "--root";
+
+        /// How many healthy releases are kept, 1 to 1000. What a process is in,
+        /// or may be in, is kept besides.
+        keep: u32 = Default("5");
+
+        /// How many failed releases are kept, to be looked at.
+        keep_failed: u32 = Default("2");
+
+        /// Folders that all releases share: they live in `shared/`, and each
+        /// release has a link to them.
+        shared_dirs: Vec<PathBuf> = Default("[]");
+
+        /// Files that all releases share.
+        shared_files: Vec<PathBuf> = Default("[]");
+
+        /// What is not copied from a folder that is deployed: names, or paths
+        /// from its top. `.git` never is.
+        exclude: Vec<String> = Default("[]");
+
+        /// Commands that make a release of what was copied, one after the other,
+        /// in the release: a failure ends the deploy before anything was
+        /// switched.
+        build: Vec<Vec<String>> = Example("[[\"composer\", \"install\", \"--no-dev\"]]");
+
+        /// Commands that must run once and not on every host, such as a
+        /// database migration: on the first host only, after `build`.
+        build_once: Vec<Vec<String>> = Example("[[\"php\", \"artisan\", \"migrate\", \"--force\"]]");
+
+        /// The longest that one of these commands may take.
+        build_within: Span = Default("\"30m\"");
+
+        /// The user that `build` runs as; the one who deploys if left out.
+        user: String = Example("\"deploy\"");
+
+        /// A command that only works if the release can run. It is run in the new
+        /// release, as the user and with the environment of every kind of worker,
+        /// before the switch.
+        boot_check: Vec<String> = Example("[\"php\", \"artisan\", \"--version\"]");
+
+        /// How long it may take.
+        boot_within: Span = Default("\"1m\"");
+
+        /// Addresses that must answer with 2xx after the switch.
+        verify_http: Vec<String> = Example("[\"http://127.0.0.1:8080/health\"]");
+
+        /// A kind of job that workers do as a proof: after the switch one is
+        /// pushed, and a worker of the new release must do it.
+        verify_job: job::KindName = Example("\"health.check\"");
+
+        /// The queue it is pushed to.
+        verify_queue: QueueName = Default("\"default\"");
+
+        /// How long all that may take.
+        verify_within: Span = Default("\"30s\"");
+
+        /// How long everything must stay well after that.
+        settle: Span = Default("\"2s\"");
+
+        /// What follows if the new release's workers do not get ready: `hold`,
+        /// the old ones work on, and it is said; or `rollback`, `current` is
+        /// switched back. Without this it is `hold` while old workers serve, and
+        /// `rollback` if none does.
+        on_failure: OnFailure = Example("\"rollback\"");
+
+        /// Other hosts with the same tree, as `ssh` knows them. `aloud deploy`
+        /// reaches them besides this one; all have a sound release before any
+        /// switches.
+        hosts: Vec<String> = Default("[]");
+    }
+}
+
+section! {
+    /// The agent of this host: it starts the workers and keeps them on the
+    /// deployed release.
+    ["agent"] Agent {
+        /// What this host is called; its own name if left out.
+        host: HostName = Example("\"web1\""), env "ALOUD_HOST";
+
+        /// The folder of the agent's sockets, records and logs. Without it,
+        /// `.aloud/agent` beside `releases/`.
+        dir: PathBuf = Example("\"/var/lib/aloud-agent\""), env "ALOUD_AGENT_DIR";
+
+        /// The file with the agent's own token, which `aloud agents add HOST`
+        /// writes on the server. Without it the app's token is used.
+        token_file: PathBuf = Example("\"/etc/aloud/agent-token\""), env "ALOUD_AGENT_TOKEN_FILE";
+    }
+}
+
+/// What follows if new workers do not get ready.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnFailure {
+    /// The old ones work on.
+    Hold,
+    /// `current` is switched back.
+    Rollback,
+}
+
 /// When an answered push is on disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -153,7 +264,8 @@ impl From<Durability> for store::sqlite::Durability {
 }
 
 /// Every section, in the order of the reference.
-pub(crate) const SECTIONS: [Section; 4] = [Top::MANUAL, Server::MANUAL, QueueDefaults::MANUAL, OneQueue::MANUAL];
+pub(crate) const SECTIONS: [Section; 6] =
+    [Top::MANUAL, Server::MANUAL, QueueDefaults::MANUAL, OneQueue::MANUAL, Release::MANUAL, Agent::MANUAL];
 
 impl File {
     /// Reads a file. Relative paths in it start at its folder.
@@ -171,7 +283,17 @@ impl File {
     /// Lets relative paths start at the folder `base`.
     pub(crate) fn with_base(mut self, base: &Path) -> Self {
         let server = &mut self.server;
-        for path in [&mut server.data, &mut server.token_file, &mut server.secret_file].into_iter().flatten() {
+        let release = &mut self.release;
+        let agent = &mut self.agent;
+        let paths = [
+            &mut server.data,
+            &mut server.token_file,
+            &mut server.secret_file,
+            &mut release.root,
+            &mut agent.dir,
+            &mut agent.token_file,
+        ];
+        for path in paths.into_iter().flatten() {
             *path = base.join(&path);
         }
         self
@@ -188,7 +310,9 @@ impl File {
         top.overlay(env)?;
         self.app = top.app;
         self.server.overlay(env)?;
-        self.queue_defaults.overlay(env)
+        self.queue_defaults.overlay(env)?;
+        self.release.overlay(env)?;
+        self.agent.overlay(env)
     }
 }
 

@@ -25,13 +25,19 @@ fn reference() -> String {
             text.push_str(&format!("\n### `{}`\n\n{}\n\n{}\n", entry.key, prose(entry.doc), facts(entry)));
         }
     }
-    for (title, name) in [
-        ("`[[handler]]`", "HandlerConfig"),
-        ("`run` of a handler", "RunConfig"),
-        ("`run.mail` of a handler", "MailConfig"),
-        ("`[[guard]]`", "GuardConfig"),
+    let (runner, agent) = (include_str!("../../../runner/src/config.rs"), include_str!("../../../agent/src/config.rs"));
+    for (title, source, name) in [
+        ("`[[handler]]`", runner, "HandlerConfig"),
+        ("`run` of a handler", runner, "RunConfig"),
+        ("`run.mail` of a handler", runner, "MailConfig"),
+        ("`[[guard]]`", runner, "GuardConfig"),
+        ("`[[worker]]`", agent, "WorkerConfig"),
+        ("`stop` of a worker", agent, "StopConfig"),
+        ("`limits` of a worker", agent, "LimitsConfig"),
+        ("`log` of a worker", agent, "LogConfig"),
+        ("`[[watched]]`", agent, "WatchedConfig"),
     ] {
-        let shape = Shape::read(name);
+        let shape = Shape::read(source, name);
         text.push_str(&format!("\n## {title}\n\n{}\n\n", shape.doc));
         for (key, doc) in shape.fields {
             text.push_str(&format!("- `{key}`: {doc}\n"));
@@ -54,18 +60,17 @@ fn facts(entry: &Entry) -> String {
     facts.join(" · ")
 }
 
-/// A struct of the runner's settings, read from its source: what can be
-/// declared many times stands there, with its doc comments.
+/// A struct of the runner's or the agent's settings, read from its source: what
+/// can be declared many times stands there, with its doc comments.
 struct Shape {
     doc: String,
     fields: Vec<(String, String)>,
 }
 
 impl Shape {
-    fn read(name: &str) -> Self {
-        let source = include_str!("../../../runner/src/config.rs");
+    fn read(source: &str, name: &str) -> Self {
         let header = format!("pub struct {name} {{");
-        let (before, after) = source.split_once(&header).unwrap_or_else(|| panic!("{name} is not in the runner"));
+        let (before, after) = source.split_once(&header).unwrap_or_else(|| panic!("{name} is not there"));
         let doc: Vec<_> = before.lines().rev().skip_while(|line| !line.starts_with("///")).collect();
         let doc: Vec<_> = doc.iter().map_while(|line| line.strip_prefix("///")).collect();
         let mut fields = Vec::new();

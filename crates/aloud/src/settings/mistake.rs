@@ -123,7 +123,7 @@ mod tests {
         ");
         insta::assert_snapshot!(mistake("app = \"shop\"\n\n[queue.mail]\nlate = \"run\"\n"), @r"
         error: aloud.toml line 3: unknown key `queue` at the top of the file
-          Nothing was started, and nothing was sent. Known there: `app`, `server`, `queue_defaults`, `queues`, `handler`, `guard`.
+          Nothing was started, and nothing was sent. Known there: `app`, `server`, `queue_defaults`, `queues`, `release`, `agent`, `worker`, `watched`, `handler`, `guard`.
         hint: did you mean `queues`?
         ");
         insta::assert_snapshot!(mistake("[queues.mail]\nlate_afer = \"2h\"\n"), @r"

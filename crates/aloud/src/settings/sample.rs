@@ -46,6 +46,22 @@ const LISTS: &str = r#"
 # name = "still-wanted"
 # command = ["bin/still-wanted"]
 # timeout = "5s"
+
+# Processes that aloud starts from the current release and keeps running, and
+# moves to each new release. docs/configuration.md tells all that can be said.
+# [[worker]]
+# name = "mail"
+# command = ["php", "artisan", "queue:work"]
+# count = 4
+# user = "www-data"
+# stop = { signal = "TERM", within = "60s" }
+
+# Processes that somebody else starts, and that should run the current release
+# all the same: found by `unit`, `pid_file` or `command`.
+# [[watched]]
+# name = "horizon"
+# command = "artisan horizon"
+# restart = ["php", "artisan", "horizon:terminate"]
 "#;
 
 fn section_text(text: &mut String, section: &Section, decided: &Decided<'_>) {
