@@ -1,3 +1,9 @@
 //! One host: its releases, its workers and what is true of it, joined.
 
 pub mod config;
+pub mod control;
+pub mod record;
+mod refusals;
+mod trouble;
+
+pub use trouble::Trouble;
