@@ -7,7 +7,7 @@ mod transport;
 
 use std::time::Duration;
 
-use job::{Key, QueueName};
+use job::{HostName, Key, QueueName};
 use reqwest::Method;
 use wire::v1;
 
@@ -116,7 +116,31 @@ impl Api {
         self.transport.send(Method::POST, &["v1", "queues", queue.as_str(), "resume"], NOTHING).await
     }
 
-    /// How the server is: `GET /v1/status`.
+    /// Says how a host is, as its agent, and waits for what is new:
+    /// `POST /v1/agents/{host}`.
+    pub async fn agent(&self, host: &HostName, report: &v1::AgentReport) -> Result<v1::AgentAnswer, Error> {
+        let path = ["v1", "agents", host.as_str()];
+        self.transport.send_and_wait(Method::POST, &path, Some(report), report.wait.as_duration()).await
+    }
+
+    /// Takes jobs that an agent runs itself, waiting for the first:
+    /// `POST /v1/agents/{host}/lease`.
+    pub async fn agent_lease(&self, host: &HostName, wish: &v1::AgentLeaseWish) -> Result<v1::LeasedJobs, Error> {
+        let path = ["v1", "agents", host.as_str(), "lease"];
+        self.transport.send_and_wait(Method::POST, &path, Some(wish), wish.wait.as_duration()).await
+    }
+
+    /// Has an agent do something: `POST /v1/agents/{host}/orders`.
+    pub async fn order(&self, host: &HostName, order: &v1::GiveOrder) -> Result<v1::GivenOrder, Error> {
+        self.transport.send(Method::POST, &["v1", "agents", host.as_str(), "orders"], Some(order)).await
+    }
+
+    /// All hosts: `GET /v1/agents`.
+    pub async fn agents(&self) -> Result<v1::AgentList, Error> {
+        self.transport.send(Method::GET, &["v1", "agents"], NOTHING).await
+    }
+
+    /// How everything is: `GET /v1/status`.
     pub async fn status(&self) -> Result<v1::Status, Error> {
         self.transport.send(Method::GET, &["v1", "status"], NOTHING).await
     }

@@ -77,7 +77,7 @@ pub(crate) async fn many(
         Some(wish) => finish_and_take(&app, ends, meant(wish)).await?,
     };
     let ends = ids.into_iter().zip(settled).map(|(id, settled)| one(id, settled)).collect();
-    Ok(answer(StatusCode::OK, &FinishedMany { ends, jobs: shown(jobs) }))
+    Ok(answer(StatusCode::OK, &FinishedMany { ends, jobs: shown(jobs), quiet: false }))
 }
 
 type Settlements = Vec<Result<queue::Settled, Stale>>;

@@ -17,7 +17,7 @@ pub(crate) async fn lease(
 ) -> Result<Response, Problem> {
     wish.check()?;
     let jobs = take(&app, meant(wish)).await?;
-    Ok(answer(StatusCode::OK, &LeasedJobs { jobs: shown(jobs) }))
+    Ok(answer(StatusCode::OK, &LeasedJobs { jobs: shown(jobs), quiet: false }))
 }
 
 /// Takes jobs, or waits for the first, until the server is told to stop.

@@ -11,6 +11,7 @@
 
 use std::fmt;
 
+mod agent;
 mod finish;
 mod lease;
 mod object;
@@ -21,6 +22,11 @@ mod search;
 mod status;
 mod view;
 
+pub use agent::{
+    Action, AgentAnswer, AgentLeaseWish, AgentList, AgentReport, Answered, AskedJob, GiveOrder, GivenOrder,
+    GuardAnswer, GuardQuestion, HostView, Order, PeerSeen, ReadyBy, ReleaseReport, TreeReport, WorkerReport,
+    WorkerSeen, WorkerState,
+};
 pub use finish::{
     Ack, Extend, Extended, Fail, FinishAck, FinishFail, FinishMany, FinishedMany, FinishedOne, Settled, Snooze,
 };
@@ -30,7 +36,7 @@ pub use problem::Problem;
 pub use push::{Push, PushJob, PushedJob};
 pub use queue::{PauseQueue, PauseView, QueueList, QueueView};
 pub use search::{JobList, JobQuery};
-pub use status::{LedgerView, Status};
+pub use status::{LateQueue, LedgerView, PausedQueue, Status};
 pub use view::{CancelledJob, JobView, public_id, raw};
 
 /// Why a request is refused, though its JSON was in order.

@@ -92,7 +92,7 @@ pub(super) async fn tell_and_ask(
     // In the order of the answers.
     ends.sort_by_key(End::is_failure);
     match api.finish(&request(&ends, wish)).await {
-        Ok(v1::FinishedMany { ends: answers, jobs }) => (read(ends, answers, api.url()), Ok(jobs)),
+        Ok(v1::FinishedMany { ends: answers, jobs, quiet: _ }) => (read(ends, answers, api.url()), Ok(jobs)),
         Err(error) => {
             let told = ends.into_iter().map(|end| (end, Told::Failed(error.clone()))).collect();
             (told, Err(error))

@@ -216,6 +216,9 @@ pub struct FinishedMany {
     pub ends: Vec<FinishedOne>,
     /// The next jobs.
     pub jobs: Vec<LeasedJob>,
+    /// As in [`super::LeasedJobs::quiet`].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub quiet: bool,
 }
 
 /// One of [`FinishedMany::ends`].

@@ -4,7 +4,7 @@ use job::{Key, KindName, QueueName, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::Refused;
+use super::{Refused, is_false};
 
 /// `POST /v1/lease`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub struct LeaseWish {
     pub for_: Span,
 }
 
-fn one() -> usize {
+pub(super) fn one() -> usize {
     1
 }
 
@@ -53,21 +53,23 @@ impl LeaseWish {
         if self.queues.is_empty() || self.queues.len() > Self::MAX_QUEUES {
             return Err(Refused::new("queues", format!("name 1 to {} queues", Self::MAX_QUEUES)));
         }
-        if self.worker.is_empty()
-            || self.worker.len() > Self::MAX_WORKER_BYTES
-            || self.worker.chars().any(char::is_control)
-        {
-            let why = format!("give a name of 1 to {} bytes without control characters", Self::MAX_WORKER_BYTES);
-            return Err(Refused::new("worker", why));
-        }
-        if !(1..=Self::MAX_LIMIT).contains(&self.limit) {
-            return Err(Refused::new("limit", format!("it must lie between 1 and {}", Self::MAX_LIMIT)));
-        }
-        if self.wait > Self::MAX_WAIT {
-            return Err(Refused::new("wait", format!("at most {}", Self::MAX_WAIT)));
-        }
-        check_lease_for(self.for_)
+        check_bounds(&self.worker, self.limit, self.wait, self.for_)
     }
+}
+
+/// What every wish for jobs keeps to.
+pub(super) fn check_bounds(worker: &str, limit: usize, wait: Span, for_: Span) -> Result<(), Refused> {
+    let most = LeaseWish::MAX_WORKER_BYTES;
+    if worker.is_empty() || worker.len() > most || worker.chars().any(char::is_control) {
+        return Err(Refused::new("worker", format!("give a name of 1 to {most} bytes without control characters")));
+    }
+    if !(1..=LeaseWish::MAX_LIMIT).contains(&limit) {
+        return Err(Refused::new("limit", format!("it must lie between 1 and {}", LeaseWish::MAX_LIMIT)));
+    }
+    if wait > LeaseWish::MAX_WAIT {
+        return Err(Refused::new("wait", format!("at most {}", LeaseWish::MAX_WAIT)));
+    }
+    check_lease_for(for_)
 }
 
 pub(super) fn check_lease_for(for_: Span) -> Result<(), Refused> {
@@ -83,6 +85,10 @@ pub(super) fn check_lease_for(for_: Span) -> Result<(), Refused> {
 pub struct LeasedJobs {
     /// The jobs; none if the wait ended first.
     pub jobs: Vec<LeasedJob>,
+    /// The worker that asks is to get no more: it should end what it runs, and
+    /// then end. The header `Aloud-Quiet: 1` says the same.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub quiet: bool,
 }
 
 /// A job that was handed out.

@@ -1,9 +1,9 @@
-//! How the server is: `GET /v1/status`.
+//! How everything is: `GET /v1/status`.
 
-use job::{Outcome, Timestamp};
+use job::{Outcome, QueueName, Span, Timestamp, Verdict};
 use serde::{Deserialize, Serialize};
 
-use super::is_false;
+use super::{HostView, PauseView, is_false};
 
 /// `GET /v1/status`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -16,6 +16,11 @@ pub struct Status {
     pub version: String,
     /// When this was judged.
     pub judged: Timestamp,
+    /// What is to be thought of all of it: critical if jobs are not served or
+    /// their count is wrong, or as bad as the worst host, and a warning if there
+    /// is any other finding.
+    #[serde(default = "unknown")]
+    pub verdict: Verdict,
     /// Whether the store takes jobs and gives them out.
     pub serving: bool,
     /// Whether answers may be a second ahead of the disk, because the operator
@@ -24,8 +29,46 @@ pub struct Status {
     pub relaxed: bool,
     /// What is not as it should be, in sentences, worst first.
     pub findings: Vec<String>,
+    /// The hosts that are registered or ever reported, by name.
+    #[serde(default)]
+    pub hosts: Vec<HostView>,
+    /// Queues whose oldest due job waits for longer than it should, the latest
+    /// first.
+    #[serde(default)]
+    pub late: Vec<LateQueue>,
+    /// Queues that are held, by name.
+    #[serde(default)]
+    pub paused: Vec<PausedQueue>,
     /// The count of everything that was ever pushed.
     pub ledger: LedgerView,
+}
+
+/// What a server that says no verdict is thought of.
+fn unknown() -> Verdict {
+    Verdict::Unknown
+}
+
+/// A queue whose work is late.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateQueue {
+    /// Its name.
+    pub queue: QueueName,
+    /// When the oldest job that is due fell due, to the second.
+    pub oldest_due: Timestamp,
+    /// How long ago that was.
+    pub late: Span,
+    /// How many jobs are due.
+    pub ready: u64,
+}
+
+/// A queue that is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PausedQueue {
+    /// Its name.
+    pub queue: QueueName,
+    /// Who holds it, why, and until when.
+    #[serde(flatten)]
+    pub pause: PauseView,
 }
 
 /// The count of everything that was ever pushed.
