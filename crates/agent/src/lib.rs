@@ -5,5 +5,6 @@ pub mod control;
 pub mod record;
 mod refusals;
 mod trouble;
+pub mod truth;
 
 pub use trouble::Trouble;

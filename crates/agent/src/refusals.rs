@@ -75,7 +75,7 @@ pub(crate) fn alone(root: &Path) -> Result<Alone, Trouble> {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {
             let mut by = String::new();
-            file.by_ref().take(100).read_to_string(&mut by).ok();
+            Read::by_ref(&mut file).take(100).read_to_string(&mut by).ok();
             return Err(Trouble::new(
                 format!("another agent has the tree `{}` (process {})", root.display(), by.trim()),
                 "Two agents would start every worker twice. This one did not start.",
