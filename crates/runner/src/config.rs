@@ -6,10 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use job::{KindName, Span};
 use serde::{Deserialize, Deserializer};
 
+use crate::code::Code;
 use crate::exec::{Command, ExecHandler};
 use crate::guards::{GuardCommand, HttpAndExecGuards};
 use crate::handler::{Handler, Run};
@@ -48,8 +50,9 @@ pub struct RunConfig {
     pub secret_file: Option<PathBuf>,
     /// Run this program with these arguments.
     pub exec: Option<Vec<String>>,
-    /// With `exec`: the folder it is started in; the folder of `aloud.toml` if
-    /// left out.
+    /// With `exec`: the folder it is started in. Where aloud knows the releases,
+    /// a relative one lies inside the current release, and left out it is that
+    /// release; elsewhere both start at the folder of `aloud.toml`.
     pub dir: Option<PathBuf>,
     /// With `exec`: variables for its environment.
     pub env: Option<BTreeMap<String, String>>,
@@ -112,7 +115,7 @@ pub struct GuardConfig {
     pub name: String,
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// The folder it is started in; the folder of `aloud.toml` if left out.
+    /// The folder it is started in, as a handler's `dir`.
     pub dir: Option<PathBuf>,
     /// Variables for its environment.
     #[serde(default)]
@@ -130,6 +133,9 @@ pub struct Around<'a> {
     pub secret: &'a Secret,
     /// What every command is told besides its job, such as `ALOUD_URL`.
     pub env: &'a BTreeMap<String, String>,
+    /// The application's code, where commands start that name no folder, or one
+    /// inside it. If there is none, they start from `folder`.
+    pub code: Option<&'a Arc<dyn Code>>,
 }
 
 /// All handlers. No two may have one kind.
@@ -259,10 +265,15 @@ fn command(
     env: Option<&BTreeMap<String, String>>,
     around: Around<'_>,
 ) -> Result<Command, Unfit> {
-    let dir = dir.map_or_else(|| around.folder.to_owned(), |dir| around.folder.join(dir));
+    let command = match (around.code, dir) {
+        (Some(code), None) => Command::in_code(argv.to_vec(), Arc::clone(code), None)?,
+        (Some(code), Some(dir)) if dir.is_relative() => Command::in_code(argv.to_vec(), Arc::clone(code), Some(dir))?,
+        (Some(_) | None, Some(dir)) => Command::new(argv.to_vec(), around.folder.join(dir))?,
+        (None, None) => Command::new(argv.to_vec(), around.folder)?,
+    };
     let mut all = around.env.clone();
     all.extend(env.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
-    Command::new(argv.to_vec(), dir)?.with_env(all)
+    command.with_env(all)
 }
 
 /// Reads a text as a list of one.

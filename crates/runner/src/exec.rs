@@ -1,19 +1,22 @@
 //! Jobs that are done by a command.
 //!
-//! The command and its folder are declared; a job only brings its payload, on
-//! the standard input. What the exit status says is decided here, how the
-//! processes are started and ended in `group`.
+//! The command is declared, and its folder too, or it starts in whatever code is
+//! current (`place`); a job only brings its payload, on the standard input. What
+//! the exit status says is decided here, how the processes are started and ended
+//! in `group`.
 
-use job::{Again, Ending, Job, JobError, Span};
+use job::{Again, Ending, JobError, Span};
 
 pub use command::Command;
-pub(crate) use command::{Ran, told};
+pub(crate) use command::{NotRun, Ran, told};
 pub(crate) use group::Exit;
 
 use crate::patience::{Over, Patience};
+use crate::task::Task;
 
 mod command;
 mod group;
+mod place;
 
 /// Runs a command for each job.
 #[derive(Clone, Debug)]
@@ -29,10 +32,11 @@ const AGAIN: i32 = 75;
 const AGAIN_AFTER: Span = Span::from_secs(10);
 
 impl ExecHandler {
-    pub(crate) async fn run(&self, job: &Job, patience: &Patience) -> Ending {
-        match self.command.run(&told(job, job.attempt), job.spec.payload.as_bytes(), patience).await {
+    pub(crate) async fn run(&self, task: &Task, patience: &Patience) -> Ending {
+        match self.command.run(&told(task), task.payload.as_bytes(), patience).await {
             Ok(ran) => ending(&self.command, &ran),
-            Err(error) => failed("exec.not_started", error),
+            Err(NotRun::NotStarted(error)) => failed("exec.not_started", error),
+            Err(NotRun::Over(over)) => never_started(&self.command, over),
         }
     }
 }
@@ -58,6 +62,20 @@ fn ending(command: &Command, ran: &Ran) -> Ending {
         (Some(Over::Cut), _) => Ending::Snoozed {
             after: crate::running::AFTER_A_CUT,
             why: Some(ran.last_words(format!("aloud stopped while {command} ran, and ended it"))),
+        },
+    }
+}
+
+/// What it means that the run was over before it had begun.
+fn never_started(command: &Command, over: Over) -> Ending {
+    match over {
+        Over::TimedOut => failed(
+            "exec.timeout",
+            format!("{command} was not started: its folder could not be entered before its time was up"),
+        ),
+        Over::Cut => Ending::Snoozed {
+            after: crate::running::AFTER_A_CUT,
+            why: Some(format!("aloud stopped before {command} was started")),
         },
     }
 }

@@ -1,10 +1,12 @@
 //! Tells the queue how runs ended, many at once where many ended at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use queue::{End, Error, Queue};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
+
+use crate::jobs::{End, Error, Jobs, Stale};
 
 /// Where runs bring their ends.
 #[derive(Clone)]
@@ -22,9 +24,9 @@ struct Ended {
 /// a place of a handler that stays taken, so that a queue that does not answer
 /// also gets no more to do.
 const BOUND: usize = 256;
-/// How long an end is told again while the queue cannot take it. After that the
-/// job comes back by its lease.
-const GIVE_UP: Duration = Duration::from_secs(30);
+/// How long an end is told again while the queue cannot take it: as long as a
+/// lease, which is not renewed any more. After that the job comes back by it.
+const GIVE_UP: Duration = Duration::from_secs(60);
 /// How long to wait before it is told again.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
 
@@ -45,25 +47,25 @@ impl Finisher {
 }
 
 /// Tells the queue of every end, until there is nobody left to bring one.
-pub(crate) async fn finish_all(queue: Queue, Ends(mut from): Ends) {
+pub(crate) async fn finish_all(jobs: Arc<dyn Jobs>, Ends(mut from): Ends) {
     let mut batch = Vec::new();
     while from.recv_many(&mut batch, BOUND).await > 0 {
         let (ends, told): (Vec<_>, Vec<_>) = batch.drain(..).map(|Ended { end, told }| (end, told)).unzip();
-        finish(&queue, ends).await;
+        finish(&*jobs, ends).await;
         for told in told {
             told.send(()).ok();
         }
     }
 }
 
-async fn finish(queue: &Queue, ends: Vec<End>) {
+async fn finish(jobs: &dyn Jobs, ends: Vec<End>) {
     let until = Instant::now() + GIVE_UP;
     loop {
-        match queue.finish(ends.clone()).await {
+        match jobs.finish(ends.clone()).await {
             Ok(settled) => {
                 for (end, settled) in ends.iter().zip(settled) {
-                    if let Err(stale) = settled {
-                        tracing::warn!(job = %end.id, ?stale, "a run ended too late to count");
+                    if let Err(Stale(why)) = settled {
+                        tracing::warn!(job = %end.id, why, "a run ended too late to count");
                     }
                 }
                 return;
@@ -72,7 +74,7 @@ async fn finish(queue: &Queue, ends: Vec<End>) {
             Err(error) if Instant::now() >= until => return gave_up(&ends, &error),
             // It may have happened. Telling it twice does no harm: the lease
             // is not the job's any more then.
-            Err(Error::Busy(_) | Error::Full(_) | Error::Lost(_) | Error::Damaged(_)) => sleep(AGAIN_AFTER).await,
+            Err(Error::Busy(_) | Error::Cut(_)) => sleep(AGAIN_AFTER).await,
         }
     }
 }

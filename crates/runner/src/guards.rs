@@ -17,10 +17,11 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use crate::excerpt::{Excerpt, readable};
-use crate::exec::{Command, Exit, told};
+use crate::exec::{Command, Exit, NotRun, told};
 use crate::http::{Address, Reply, Request, post, with_text};
 use crate::patience::{Over, Patience};
 use crate::secret::Secret;
+use crate::task::Task;
 use crate::unfit::Unfit;
 
 /// Guards that are asked over HTTP, and declared commands.
@@ -55,6 +56,27 @@ const MARGIN: Span = Span::from_secs(1);
 impl GuardCommand {
     /// How long a command has between SIGTERM and SIGKILL.
     pub const GRACE: Span = Span::from_secs(1);
+
+    /// Asks whether this start of a job is still wanted.
+    ///
+    /// Takes at most [`GuardCommand::timeout`] and the grace of the command.
+    pub async fn ask(&self, task: &Task) -> Answer {
+        let Self { name, command, timeout } = self;
+        let patience = Patience::new(*timeout, CancellationToken::new());
+        let ran = match command.run(&told(task), task.payload.as_bytes(), &patience).await {
+            Ok(ran) => ran,
+            Err(NotRun::NotStarted(error)) => return Answer::Error(format!("the guard `{name}`: {error}")),
+            Err(NotRun::Over(Over::TimedOut | Over::Cut)) => {
+                return Answer::Error(format!("the guard `{name}` could not be started within {timeout}"));
+            }
+        };
+        match (ran.cut_short, ran.exit) {
+            (None, Exit::Code(0)) => Answer::Yes,
+            (None, Exit::Code(SKIP)) => Answer::No(ran.stdout.first_line()),
+            (None, exit) => Answer::Error(ran.last_words(format!("the guard `{name}` ended with {exit}"))),
+            (Some(_), _) => Answer::Error(ran.last_words(format!("the guard `{name}` took longer than {timeout}"))),
+        }
+    }
 }
 
 impl HttpAndExecGuards {
@@ -82,7 +104,7 @@ impl HttpAndExecGuards {
 impl Guards for HttpAndExecGuards {
     fn ask(&self, job: Job) -> BoxFuture<'static, Answer> {
         let asking = Arc::clone(&self.0);
-        Box::pin(async move { asking.ask(&job).await })
+        Box::pin(async move { asking.ask(job).await })
     }
 
     fn patience(&self) -> Span {
@@ -93,15 +115,17 @@ impl Guards for HttpAndExecGuards {
 }
 
 impl Asking {
-    async fn ask(&self, job: &Job) -> Answer {
-        match &job.spec.guard {
-            None => Answer::Yes,
-            Some(Guard::Http(address)) => match address.parse::<Address>() {
-                Ok(address) => self.ask_address(job, &address).await,
+    async fn ask(&self, mut job: Job) -> Answer {
+        let Some(guard) = job.spec.guard.take() else { return Answer::Yes };
+        let next = job.attempt + 1;
+        let task = Task::of(job, next);
+        match &guard {
+            Guard::Http(address) => match address.parse::<Address>() {
+                Ok(address) => self.ask_address(&task, &address).await,
                 Err(error) => Answer::Error(format!("the guard's address cannot be asked: {error}")),
             },
-            Some(Guard::Exec(name)) => match self.commands.get(name) {
-                Some(guard) => self.ask_command(job, guard).await,
+            Guard::Exec(name) => match self.commands.get(name) {
+                Some(guard) => guard.ask(&task).await,
                 None => Answer::Error(format!(
                     "no guard called `{}` is declared on this server; declare it as a `[[guard]]` in aloud.toml",
                     readable(name.as_bytes())
@@ -110,27 +134,16 @@ impl Asking {
         }
     }
 
-    async fn ask_address(&self, job: &Job, address: &Address) -> Answer {
-        let id = job.public_id().to_string();
-        let Ok(payload) = serde_json::from_slice::<&RawValue>(job.spec.payload.as_bytes()) else {
+    async fn ask_address(&self, task: &Task, address: &Address) -> Answer {
+        let id = task.id.to_string();
+        let Ok(payload) = serde_json::from_slice::<&RawValue>(task.payload.as_bytes()) else {
             return Answer::Error("the payload is not JSON, so an http guard cannot be shown it".to_owned());
         };
-        let question = Question {
-            job: &id,
-            kind: job.spec.kind.as_str(),
-            key: job.spec.key.as_ref().map(job::Key::as_str),
-            payload,
-        };
+        let question =
+            Question { job: &id, kind: task.kind.as_str(), key: task.key.as_ref().map(job::Key::as_str), payload };
         let body = serde_json::to_vec(&question).expect("strings and JSON are always JSON");
-        let request = Request {
-            address,
-            secret: &self.secret,
-            job,
-            attempt: job.attempt + 1,
-            now: self.clock.now().wall,
-            body,
-            idempotent: false,
-        };
+        let request =
+            Request { address, secret: &self.secret, task, now: self.clock.now().wall, body, idempotent: false };
         let patience = Patience::new(self.timeout, CancellationToken::new());
         match patience.within(post(request)).await {
             Ok(Ok(reply)) => answer(address, &id, &reply),
@@ -138,21 +151,6 @@ impl Asking {
             Err(Over::TimedOut | Over::Cut) => {
                 Answer::Error(format!("{address} did not answer within {}", self.timeout))
             }
-        }
-    }
-
-    async fn ask_command(&self, job: &Job, GuardCommand { name, command, timeout }: &GuardCommand) -> Answer {
-        let patience = Patience::new(*timeout, CancellationToken::new());
-        let ran = command.run(&told(job, job.attempt + 1), job.spec.payload.as_bytes(), &patience).await;
-        let ran = match ran {
-            Ok(ran) => ran,
-            Err(error) => return Answer::Error(format!("the guard `{name}`: {error}")),
-        };
-        match (ran.cut_short, ran.exit) {
-            (None, Exit::Code(0)) => Answer::Yes,
-            (None, Exit::Code(SKIP)) => Answer::No(ran.stdout.first_line()),
-            (None, exit) => Answer::Error(ran.last_words(format!("the guard `{name}` ended with {exit}"))),
-            (Some(_), _) => Answer::Error(ran.last_words(format!("the guard `{name}` took longer than {timeout}"))),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! the job; nothing else is ever read as "done". How a request is sent and its
 //! answer read is in `call`.
 
-use job::{Again, Clock, Ending, Job, JobError, Now, Span};
+use job::{Again, Ending, JobError, Now, Span};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 
@@ -12,8 +12,10 @@ pub use address::Address;
 pub(crate) use call::{Reply, Request, header_text, post};
 
 use crate::excerpt::{Excerpt, readable};
+use crate::jobs::Jobs;
 use crate::patience::{Over, Patience};
 use crate::secret::Secret;
+use crate::task::Task;
 
 mod address;
 mod call;
@@ -47,18 +49,17 @@ const LONGEST_WAIT: Span = Span::from_secs(86_400);
 const SHORTEST_WAIT: Span = Span::from_secs(1);
 
 impl HttpHandler {
-    pub(crate) async fn run(&self, job: &Job, clock: &dyn Clock, patience: &Patience) -> Ending {
+    pub(crate) async fn run(&self, task: &Task, jobs: &dyn Jobs, patience: &Patience) -> Ending {
         let request = Request {
             address: &self.address,
             secret: &self.secret,
-            job,
-            attempt: job.attempt,
-            now: clock.now().wall,
-            body: job.spec.payload.as_bytes().to_vec(),
+            task,
+            now: jobs.now().wall,
+            body: task.payload.as_bytes().to_vec(),
             idempotent: true,
         };
         match patience.within(post(request)).await {
-            Ok(Ok(reply)) => self.ending(job, &reply, clock.now()),
+            Ok(Ok(reply)) => self.ending(task, &reply, jobs.now()),
             Ok(Err(broken)) => failed(&broken.class, broken.message, Again::ByPolicy),
             Err(Over::TimedOut) => failed(
                 "http.timeout",
@@ -73,12 +74,12 @@ impl HttpHandler {
     }
 
     /// What the answer means.
-    fn ending(&self, job: &Job, reply: &Reply, now: Now) -> Ending {
+    fn ending(&self, task: &Task, reply: &Reply, now: Now) -> Ending {
         let status = reply.status;
         let said = Excerpt::of(&reply.body).text();
         let wait = retry_after(&reply.headers, now);
         if status.is_success() {
-            return match (self.ack, named(job, &reply.headers)) {
+            return match (self.ack, named(task, &reply.headers)) {
                 (_, Named::This) | (Ack::Status, Named::Nothing) => Ending::Done { output: said },
                 (Ack::Job, Named::Nothing) => failed(
                     "http.unconfirmed",
@@ -87,7 +88,7 @@ impl HttpHandler {
                             "the answer {status} of {} did not carry `Aloud-Job: {}`: another site or a catch-all page \
                              may have answered",
                             self.address,
-                            header_text(&job.public_id().to_string()),
+                            header_text(&task.id.to_string()),
                         ),
                         said,
                     ),
@@ -100,7 +101,7 @@ impl HttpHandler {
                             "the answer {status} of {} carried `Aloud-Job: {other}` instead of `{}`: it is not about \
                              this job",
                             self.address,
-                            header_text(&job.public_id().to_string()),
+                            header_text(&task.id.to_string()),
                         ),
                         said,
                     ),
@@ -119,7 +120,7 @@ impl HttpHandler {
             );
             return failed("http.redirect", with_text(message, said), Again::ByPolicy);
         }
-        match (status, wait, named(job, &reply.headers)) {
+        match (status, wait, named(task, &reply.headers)) {
             (StatusCode::GONE, _, Named::This | Named::Nothing) => {
                 Ending::Skipped { why: Some(said.unwrap_or_else(|| format!("{} answered {status}", self.address))) }
             }
@@ -149,8 +150,8 @@ enum Named {
     Other(String),
 }
 
-fn named(job: &Job, headers: &HeaderMap) -> Named {
-    let id = job.public_id().to_string();
+fn named(task: &Task, headers: &HeaderMap) -> Named {
+    let id = task.id.to_string();
     let mut names = headers.get_all("aloud-job").iter().peekable();
     if names.peek().is_none() {
         return Named::Nothing;

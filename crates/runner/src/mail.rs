@@ -3,13 +3,15 @@
 //! `letter` makes the letter from templates and the job's payload, `smtp`
 //! hands it to a mail `server`. What the end means is decided here.
 
-use job::{Again, Clock, Ending, Job, JobError};
+use job::{Again, Ending, JobError};
 
 pub use letter::{Parts, Templates};
 pub use server::{Described, Login, Server, Tls};
 pub use template::Template;
 
+use crate::jobs::Jobs;
 use crate::patience::{Over, Patience};
+use crate::task::Task;
 use letter::Unwritable;
 use smtp::{Stage, Undelivered, Why};
 
@@ -28,8 +30,8 @@ pub struct MailHandler {
 }
 
 impl MailHandler {
-    pub(crate) async fn run(&self, job: &Job, store: &str, clock: &dyn Clock, patience: &Patience) -> Ending {
-        let letter = match self.templates.write(job, store, clock.now().wall).await {
+    pub(crate) async fn run(&self, task: &Task, jobs: &dyn Jobs, patience: &Patience) -> Ending {
+        let letter = match self.templates.write(task, &jobs.store_id(), jobs.now().wall).await {
             Ok(letter) => letter,
             Err(Unwritable { class, message, again }) => return failed(class, message, again),
         };

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use job::{Clock, Now, Span};
-use queue::{Error, From, Leased, Queue, Wish};
+use job::Span;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::finisher::{self, Finisher};
 use crate::handler::{Handler, Run};
+use crate::jobs::{Error, Jobs, Taken, Wish};
 use crate::running;
 
 /// Runs the jobs of its handlers' kinds.
 ///
-/// There is one loop for each handler. It asks the queue for as many jobs as it
-/// has free places, waits there without polling, and holds at most
+/// There is one loop for each handler. It asks for as many jobs as it has free
+/// places, waits there without polling, and holds at most
 /// [`Handler::concurrency`] jobs. Dropped, it ends everything at once, and
 /// every process that it started; their jobs come back by their leases.
 #[derive(Debug)]
@@ -29,10 +29,8 @@ pub struct Runner {
 
 /// What all loops and runs share.
 pub(crate) struct Shared {
-    pub(crate) queue: Queue,
+    pub(crate) jobs: Arc<dyn Jobs>,
     pub(crate) finisher: Finisher,
-    /// The id of the store that the jobs are in.
-    pub(crate) store: String,
     pub(crate) pace: Pace,
     /// No more jobs are taken.
     pub(crate) stop: CancellationToken,
@@ -52,9 +50,9 @@ impl Pace {
     const USUAL: Self = Self { lease: Span::from_secs(60), renew: Span::from_secs(20) };
 }
 
-/// How long the queue may let a wish wait.
+/// How long a wish may wait.
 const WAIT: Span = Span::from_secs(60);
-/// How long to wait after the queue refused a wish.
+/// How long to wait after a wish was refused, or not heard.
 const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
 
 impl Runner {
@@ -63,17 +61,16 @@ impl Runner {
 
     /// Starts one loop for each handler. Must be called inside a tokio runtime,
     /// with the handlers' kinds among the own kinds of the store's rules.
-    pub fn start(queue: Queue, handlers: Vec<Handler>) -> Self {
-        Self::start_at(Pace::USUAL, queue, handlers)
+    pub fn start(jobs: impl Jobs, handlers: Vec<Handler>) -> Self {
+        Self::start_at(Pace::USUAL, Arc::new(jobs), handlers)
     }
 
-    pub(crate) fn start_at(pace: Pace, queue: Queue, handlers: Vec<Handler>) -> Self {
+    pub(crate) fn start_at(pace: Pace, jobs: Arc<dyn Jobs>, handlers: Vec<Handler>) -> Self {
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
         let mut loops = JoinSet::new();
         let (finisher, ends) = finisher::channel();
-        loops.spawn(finisher::finish_all(queue.clone(), ends));
-        let store = queue.identity().id;
-        let shared = Arc::new(Shared { queue, finisher, store, pace, stop: stop.clone(), cut: cut.clone() });
+        loops.spawn(finisher::finish_all(Arc::clone(&jobs), ends));
+        let shared = Arc::new(Shared { jobs, finisher, pace, stop: stop.clone(), cut: cut.clone() });
         let grace = handlers.iter().map(grace).max().unwrap_or(Span::ZERO);
         for handler in handlers {
             loops.spawn(serve(Arc::clone(&shared), Arc::new(handler)));
@@ -100,12 +97,6 @@ impl Runner {
         if timeout(self.grace.as_duration() + WRITING, ended(&mut self.loops)).await.is_err() {
             tracing::warn!("some jobs could not be ended in order; they come back when their leases run out");
         }
-    }
-}
-
-impl Clock for Shared {
-    fn now(&self) -> Now {
-        self.queue.now()
     }
 }
 
@@ -144,11 +135,11 @@ async fn serve(shared: Arc<Shared>, handler: Arc<Handler>) {
             granted = granted => {
                 wish = None;
                 match granted {
-                    Ok(jobs) => for leased in jobs {
-                        runs.spawn(running::run(Arc::clone(&shared), Arc::clone(&handler), leased));
+                    Ok(jobs) => for taken in jobs {
+                        runs.spawn(running::run(Arc::clone(&shared), Arc::clone(&handler), taken));
                     },
                     Err(Error::Closing) => break,
-                    Err(error @ (Error::Busy(_) | Error::Full(_) | Error::Lost(_) | Error::Damaged(_))) => {
+                    Err(error @ (Error::Busy(_) | Error::Cut(_))) => {
                         tracing::warn!(kind = %handler.kind(), %error, "no jobs could be taken; trying again");
                     }
                 }
@@ -159,15 +150,15 @@ async fn serve(shared: Arc<Shared>, handler: Arc<Handler>) {
     while runs.join_next().await.is_some() {}
 }
 
-async fn take(shared: Arc<Shared>, handler: Arc<Handler>, free: usize) -> Result<Vec<Leased>, Error> {
+async fn take(shared: Arc<Shared>, handler: Arc<Handler>, free: usize) -> Result<Vec<Taken>, Error> {
     let wish = Wish {
-        from: From::Kind(handler.kind().clone()),
+        kind: handler.kind().clone(),
         worker: format!("aloud:{}", handler.run().name()),
         limit: free,
         wait: WAIT,
         lease_for: shared.pace.lease,
     };
-    let granted = shared.queue.lease(wish).await;
+    let granted = shared.jobs.take(wish).await;
     if granted.is_err() {
         sleep(AFTER_AN_ERROR).await;
     }

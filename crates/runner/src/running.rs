@@ -4,13 +4,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use job::{Again, Ending, Job, JobError, JobRef, Span};
-use queue::{End, Leased, Stale};
-use tokio::time::sleep;
+use job::{Again, Ending, JobError, Span};
+use tokio::time::{Instant, sleep};
 
 use crate::handler::{Handler, Run};
+use crate::jobs::{End, Error, Stale, Taken};
 use crate::patience::Patience;
-use crate::runner::Shared;
+use crate::runner::{Pace, Shared};
+use crate::task::Task;
 
 /// How much later a job is run again that was cut because aloud stopped.
 pub(crate) const AFTER_A_CUT: Span = Span::from_secs(1);
@@ -18,41 +19,54 @@ pub(crate) const AFTER_A_CUT: Span = Span::from_secs(1);
 /// Runs a job, keeps its lease while it runs, and says how it ended.
 ///
 /// A job that is found to be somebody else's by now is dropped where it stands.
-pub(crate) async fn run(shared: Arc<Shared>, handler: Arc<Handler>, leased: Leased) {
-    let Leased { lease, job, .. } = &leased;
-    let id = JobRef::Id(job.id);
+pub(crate) async fn run(shared: Arc<Shared>, handler: Arc<Handler>, taken: Taken) {
+    let Taken { lease, task } = &taken;
     let patience = Patience::new(handler.timeout(), shared.cut.clone());
     let ending = tokio::select! {
         biased;
-        done = AssertUnwindSafe(work(&shared, &handler, job, &patience)).catch_unwind() => {
+        done = AssertUnwindSafe(work(&shared, &handler, task, &patience)).catch_unwind() => {
             done.unwrap_or_else(|panic| panicked(&*panic))
         }
-        stale = keep(&shared, &leased) => {
-            tracing::warn!(job = %job.public_id(), ?stale, "the job is not ours any more; its run was dropped");
+        why = keep(&shared, &taken) => {
+            tracing::warn!(job = %task.id, why, "the job is not ours any more; its run was dropped");
             return;
         }
     };
-    shared.finisher.finish(End { id, lease: *lease, ending }).await;
+    shared.finisher.finish(End { id: task.id.clone(), lease: *lease, ending }).await;
 }
 
-async fn work(shared: &Shared, handler: &Handler, job: &Job, patience: &Patience) -> Ending {
+async fn work(shared: &Shared, handler: &Handler, task: &Task, patience: &Patience) -> Ending {
     match handler.run() {
-        Run::Http(http) => http.run(job, shared, patience).await,
-        Run::Exec(exec) => exec.run(job, patience).await,
-        Run::Mail(mail) => mail.run(job, &shared.store, shared, patience).await,
+        Run::Http(http) => http.run(task, &*shared.jobs, patience).await,
+        Run::Exec(exec) => exec.run(task, patience).await,
+        Run::Mail(mail) => mail.run(task, &*shared.jobs, patience).await,
     }
 }
 
-/// Renews the lease for as long as it is polled; returns if it was lost.
-async fn keep(shared: &Shared, Leased { lease, job, .. }: &Leased) -> Stale {
+/// Renews the lease for as long as it is polled; returns if it was lost, and
+/// says why.
+async fn keep(shared: &Shared, Taken { lease, task }: &Taken) -> String {
+    let Pace { lease: length, renew } = shared.pace;
+    let soon = renew.as_duration() / 10;
+    let mut sure = Instant::now() + length.as_duration();
+    let mut next = renew.as_duration();
     loop {
-        sleep(shared.pace.renew.as_duration()).await;
-        match shared.queue.extend(JobRef::Id(job.id), *lease, shared.pace.lease).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(stale)) => return stale,
-            // While the store does not answer, nobody else gets the job either.
-            Err(error) => tracing::warn!(job = %job.public_id(), %error, "the lease could not be renewed"),
-        }
+        sleep(next).await;
+        let asked = Instant::now();
+        next = match shared.jobs.extend(task.id.clone(), *lease, length).await {
+            Ok(Ok(())) => {
+                sure = asked + length.as_duration();
+                renew.as_duration()
+            }
+            Ok(Err(Stale(why))) => return why,
+            Err(Error::Cut(why)) if Instant::now() >= sure => {
+                return format!("its lease could not be renewed before it ran out: {why}");
+            }
+            Err(error @ (Error::Busy(_) | Error::Cut(_) | Error::Closing)) => {
+                tracing::warn!(job = %task.id, %error, "the lease could not be renewed yet");
+                soon
+            }
+        };
     }
 }
 
@@ -70,7 +84,7 @@ mod tests {
     use std::time::Duration;
 
     use job::time::SystemClock;
-    use job::{KindName, NewJob, Outcome, Payload, Phase, Rules, Spec, State};
+    use job::{JobRef, KindName, NewJob, Outcome, Payload, Phase, Rules, Spec, State};
     use queue::{Found, NoGuards, Pushed, Queue};
     use store::memory::Memory;
 
@@ -92,7 +106,7 @@ mod tests {
         let command = Command::new(vec!["/bin/sh".into(), "job.sh".into()], folder).unwrap();
         let run = Run::Exec(ExecHandler { command });
         let handler = Handler::new(kind.clone(), run).with_concurrency(1).unwrap();
-        let _runner = Runner::start_at(pace, queue.clone(), vec![handler]);
+        let _runner = Runner::start_at(pace, Arc::new(queue.clone()), vec![handler]);
         let spec = Spec::new("q".parse().unwrap(), kind, Payload::default());
         let pushed = queue.push(vec![NewJob::now(spec, queue.now())]).await.unwrap();
         let [Pushed::New { id, .. }] = pushed[..] else { panic!("{pushed:?}") };

@@ -6,25 +6,29 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::FusedFuture;
-use job::{Job, Span};
+use job::Span;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::ChildStdin;
 use tokio::time::timeout;
 
-use super::group::{Exit, Group};
+use super::group::{Exit, Group, Pipes};
+use super::place::Place;
+use crate::code::{Code, Entered};
 use crate::excerpt::Excerpt;
 use crate::patience::{Over, Patience};
+use crate::task::Task;
 use crate::unfit::Unfit;
 
-/// A declared command in a declared folder.
+/// A declared command, and where it starts.
 #[derive(Clone)]
 pub struct Command {
     argv: Vec<String>,
-    dir: PathBuf,
+    place: Place,
     env: BTreeMap<String, String>,
     grace: Span,
 }
@@ -46,22 +50,26 @@ impl Command {
     /// start, so it may lead through a symbolic link such as `current`.
     pub fn new(argv: Vec<String>, dir: impl Into<PathBuf>) -> Result<Self, Unfit> {
         let dir = dir.into();
-        if argv.first().is_none_or(String::is_empty) {
-            return Err(Unfit::new(
-                "the command is empty",
-                "write the program and its arguments, each as one text: `[\"bin/thing\", \"--flag\"]`",
-            ));
-        }
-        if argv.iter().any(|text| text.contains('\0')) || dir.as_os_str().as_encoded_bytes().contains(&0) {
-            return Err(Unfit::new(format!("the command {argv:?} holds a NUL byte"), "remove it"));
-        }
+        check(&argv, &dir)?;
         if !dir.is_absolute() {
             return Err(Unfit::new(
                 format!("the folder `{}` of the command `{}` is not absolute", dir.display(), argv[0]),
                 "write the whole path, from `/` onwards",
             ));
         }
-        Ok(Self { argv, dir, env: BTreeMap::new(), grace: Self::GRACE })
+        Ok(Self::at(argv, Place::Folder(dir)))
+    }
+
+    /// A command that is started in whatever `code` is current then, or in a
+    /// folder `inside` it, and keeps that code from being removed for as long as
+    /// it runs.
+    pub fn in_code(argv: Vec<String>, code: Arc<dyn Code>, inside: Option<&Path>) -> Result<Self, Unfit> {
+        check(&argv, inside.unwrap_or(Path::new("")))?;
+        Ok(Self::at(argv, Place::inside(code, inside)?))
+    }
+
+    fn at(argv: Vec<String>, place: Place) -> Self {
+        Self { argv, place, env: BTreeMap::new(), grace: Self::GRACE }
     }
 
     /// The same command with these variables in its environment, besides the
@@ -95,28 +103,52 @@ impl Command {
     /// happens: also if the future is dropped.
     ///
     /// `told` is added to the environment; `input` is written to its standard
-    /// input, and it does not matter whether it is read. Fails with a sentence
-    /// if nothing could be started.
-    pub(crate) async fn run(&self, told: &[(&str, String)], input: &[u8], patience: &Patience) -> Result<Ran, String> {
-        let mut command = tokio::process::Command::new(self.program());
-        command
-            .args(&self.argv[1..])
-            .current_dir(&self.dir)
-            .env_clear()
-            .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
-            .envs(&self.env)
-            .envs(told.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let (mut group, pipes) = Group::start(command).map_err(|error| self.not_started(&error))?;
+    /// input, and it does not matter whether it is read.
+    pub(crate) async fn run(&self, told: &[(&str, String)], input: &[u8], patience: &Patience) -> Result<Ran, NotRun> {
+        let entered = match patience.within(self.place.enter()).await {
+            Ok(entered) => entered.map_err(|why| NotRun::NotStarted(format!("cannot start {self}: {why}")))?,
+            Err(over) => return Err(NotRun::Over(over)),
+        };
+        let started = self.start(&entered, told);
+        let (mut group, pipes) = started.map_err(|error| NotRun::NotStarted(self.not_started(&entered, &error)))?;
         let (mut stdout, mut stderr) = (Excerpt::default(), Excerpt::default());
         let io = async {
             tokio::join!(feed(pipes.stdin, input), drain(pipes.stdout, &mut stdout), drain(pipes.stderr, &mut stderr))
         };
         let (cut_short, exit) = self.accompany(&mut group, io, patience).await;
-        let exit = exit.map_err(|error| format!("the end of {self} was not heard of: {error}"))?;
+        // Only now: the group has ended. Were this future dropped, they would
+        // go in the same order.
+        drop(group);
+        drop(entered);
+        let exit = exit.map_err(|error| NotRun::NotStarted(format!("the end of {self} was not heard of: {error}")))?;
         Ok(Ran { exit, cut_short, stdout, stderr })
+    }
+
+    fn start(&self, entered: &Entered, told: &[(&str, String)]) -> io::Result<(Group, Pipes)> {
+        let Entered { dir, env, wrap, .. } = entered;
+        let program = self.program(dir);
+        let mut command = match wrap.split_first() {
+            None => tokio::process::Command::new(program),
+            // What is not there is told better from here.
+            Some(_) if self.has_path() && !program.exists() => return Err(io::ErrorKind::NotFound.into()),
+            Some((wrapper, more)) => {
+                let mut command = tokio::process::Command::new(wrapper);
+                command.args(more).arg(program);
+                command
+            }
+        };
+        command
+            .args(&self.argv[1..])
+            .current_dir(dir)
+            .env_clear()
+            .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+            .envs(&self.env)
+            .envs(env.iter().map(|(name, value)| (name, value)))
+            .envs(told.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Group::start(command)
     }
 
     /// Moves what it reads and writes until it has ended, or has been ended.
@@ -157,30 +189,37 @@ impl Command {
         (cut_short, exit)
     }
 
-    fn program(&self) -> PathBuf {
+    fn program(&self, dir: &Path) -> PathBuf {
         let program = Path::new(&self.argv[0]);
-        if self.argv[0].contains('/') { self.dir.join(program) } else { program.to_owned() }
+        if self.has_path() { dir.join(program) } else { program.to_owned() }
+    }
+
+    /// Whether the program is looked for by its path, and not in `PATH`.
+    fn has_path(&self) -> bool {
+        self.argv[0].contains('/')
     }
 
     /// What to say when nothing could be started: of all that can be missing,
     /// the system only says "not found".
-    fn not_started(&self, error: &io::Error) -> String {
-        let dir = self.dir.display();
-        let about = match std::fs::metadata(&self.dir) {
-            Err(missing) => format!("its folder `{dir}` cannot be entered: {missing}"),
-            Ok(folder) if !folder.is_dir() => format!("`{dir}` is not a folder"),
+    fn not_started(&self, Entered { dir, wrap, .. }: &Entered, error: &io::Error) -> String {
+        let shown = dir.display();
+        let about = match std::fs::metadata(dir) {
+            Err(missing) => format!("its folder `{shown}` cannot be entered: {missing}"),
+            Ok(folder) if !folder.is_dir() => format!("`{shown}` is not a folder"),
             Ok(_) if error.kind() == io::ErrorKind::NotFound => {
-                if !self.argv[0].contains('/') {
-                    format!("there is no such program in PATH ({})", shown_path())
-                } else if self.program().exists() {
-                    "the program is there, but not the interpreter that its first line names".to_owned()
-                } else {
+                if self.has_path() && !self.program(dir).exists() {
                     "there is no such program".to_owned()
+                } else if let Some(wrapper) = wrap.first() {
+                    format!("`{}`, which is to start it, is not there", wrapper.display())
+                } else if !self.has_path() {
+                    format!("there is no such program in PATH ({})", shown_path())
+                } else {
+                    "the program is there, but not the interpreter that its first line names".to_owned()
                 }
             }
             Ok(_) => error.to_string(),
         };
-        format!("cannot start {self} in `{dir}`: {about}")
+        format!("cannot start {self} in `{shown}`: {about}")
     }
 }
 
@@ -195,7 +234,7 @@ impl fmt::Debug for Command {
     /// Leaves out what its environment says, which may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.env.keys().collect();
-        f.debug_struct("Command").field("argv", &self.argv).field("dir", &self.dir).field("env", &names).finish()
+        f.debug_struct("Command").field("argv", &self.argv).field("place", &self.place).field("env", &names).finish()
     }
 }
 
@@ -207,6 +246,15 @@ pub(crate) struct Ran {
     pub(crate) cut_short: Option<Over>,
     pub(crate) stdout: Excerpt,
     pub(crate) stderr: Excerpt,
+}
+
+/// Why there is no end of a run to speak of.
+#[derive(Debug)]
+pub(crate) enum NotRun {
+    /// It could not be started; says why.
+    NotStarted(String),
+    /// The time was up, or the run was cut, before it could be started.
+    Over(Over),
 }
 
 impl Ran {
@@ -222,21 +270,35 @@ impl Ran {
 }
 
 /// What every command is told of its job in the environment.
-pub(crate) fn told(job: &Job, attempt: u32) -> Vec<(&'static str, String)> {
+pub(crate) fn told(task: &Task) -> Vec<(&'static str, String)> {
     let mut told = vec![
-        ("ALOUD_JOB", job.public_id().to_string()),
-        ("ALOUD_KIND", job.spec.kind.to_string()),
-        ("ALOUD_QUEUE", job.spec.queue.to_string()),
-        ("ALOUD_ATTEMPT", attempt.to_string()),
+        ("ALOUD_JOB", task.id.to_string()),
+        ("ALOUD_KIND", task.kind.to_string()),
+        ("ALOUD_QUEUE", task.queue.to_string()),
+        ("ALOUD_ATTEMPT", task.attempt.to_string()),
     ];
-    if let Some(key) = &job.spec.key {
+    if let Some(key) = &task.key {
         told.push(("ALOUD_KEY", key.to_string()));
     }
     told
 }
 
+/// Whether the words can be handed to a system at all.
+fn check(argv: &[String], dir: &Path) -> Result<(), Unfit> {
+    if argv.first().is_none_or(String::is_empty) {
+        return Err(Unfit::new(
+            "the command is empty",
+            "write the program and its arguments, each as one text: `[\"bin/thing\", \"--flag\"]`",
+        ));
+    }
+    if argv.iter().any(|text| text.contains('\0')) || dir.as_os_str().as_encoded_bytes().contains(&0) {
+        return Err(Unfit::new(format!("the command {argv:?} holds a NUL byte"), "remove it"));
+    }
+    Ok(())
+}
+
 fn is_ours(name: &str) -> bool {
-    ["ALOUD_JOB", "ALOUD_KIND", "ALOUD_QUEUE", "ALOUD_ATTEMPT", "ALOUD_KEY"].contains(&name)
+    ["ALOUD_JOB", "ALOUD_KIND", "ALOUD_QUEUE", "ALOUD_ATTEMPT", "ALOUD_KEY", "ALOUD_RELEASE"].contains(&name)
 }
 
 fn shown_path() -> String {

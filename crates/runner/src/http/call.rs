@@ -4,20 +4,19 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use job::{Job, Timestamp};
+use job::Timestamp;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, StatusCode};
 
 use super::Address;
 use crate::secret::Secret;
+use crate::task::Task;
 
 /// What is sent.
 pub(crate) struct Request<'a> {
     pub(crate) address: &'a Address,
     pub(crate) secret: &'a Secret,
-    pub(crate) job: &'a Job,
-    /// Which start of the job this is, or would be.
-    pub(crate) attempt: u32,
+    pub(crate) task: &'a Task,
     pub(crate) now: Timestamp,
     pub(crate) body: Vec<u8>,
     /// Whether it does the job, so that a second one with its id must not do it
@@ -79,8 +78,8 @@ pub(crate) async fn post(request: Request<'_>) -> Result<Reply, Broken> {
 }
 
 fn headers(request: &Request<'_>) -> HeaderMap {
-    let Request { secret, job, attempt, now, body, idempotent, .. } = request;
-    let id = header_text(&job.public_id().to_string());
+    let Request { secret, task, now, body, idempotent, .. } = request;
+    let id = header_text(&task.id.to_string());
     let timestamp = (now.0 / 1_000_000).to_string();
     let signature = secret.sign(&timestamp, &id, body);
     let mut headers = HeaderMap::new();
@@ -89,10 +88,10 @@ fn headers(request: &Request<'_>) -> HeaderMap {
         let value = HeaderValue::from_str(text).expect("`header_text` leaves only visible ASCII");
         headers.insert(HeaderName::from_static(name), value);
     };
-    set("aloud-kind", &header_text(job.spec.kind.as_str()));
-    set("aloud-queue", &header_text(job.spec.queue.as_str()));
-    set("aloud-attempt", &attempt.to_string());
-    if let Some(key) = &job.spec.key {
+    set("aloud-kind", &header_text(task.kind.as_str()));
+    set("aloud-queue", &header_text(task.queue.as_str()));
+    set("aloud-attempt", &task.attempt.to_string());
+    if let Some(key) = &task.key {
         set("aloud-key", &header_text(key.as_str()));
     }
     set("aloud-timestamp", &timestamp);

@@ -6,13 +6,14 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use job::{Again, Job, Timestamp};
+use job::{Again, Timestamp};
 use lettre::Address;
 use lettre::message::{Mailbox, Message, MultiPart, SinglePart};
 use minijinja::Value;
 use minijinja::value::Serde;
 
 use super::template::{Blank, Form, Template, render};
+use crate::task::Task;
 use crate::unfit::Unfit;
 
 /// The templates of a letter.
@@ -84,11 +85,11 @@ impl Templates {
     }
 
     /// Writes the letter for a job of the store with the id `store`.
-    pub(super) async fn write(&self, job: &Job, store: &str, now: Timestamp) -> Result<Message, Unwritable> {
-        let filling = filling(job)?;
+    pub(super) async fn write(&self, task: &Task, store: &str, now: Timestamp) -> Result<Message, Unwritable> {
+        let filling = filling(task)?;
         let from = self.from.address(&filling)?;
         let mut letter = Message::builder()
-            .message_id(Some(message_id(job, store, &from.email)))
+            .message_id(Some(message_id(task, store, &from.email)))
             .date(UNIX_EPOCH + Duration::from_micros(now.0.unsigned_abs()))
             .subject(self.subject(&filling)?)
             .from(from);
@@ -204,9 +205,9 @@ fn never(class: &'static str, message: String) -> Unwritable {
 }
 
 /// What fills the gaps: the fields of the payload, and `job`.
-fn filling(job: &Job) -> Result<Value, Unwritable> {
+fn filling(task: &Task) -> Result<Value, Unwritable> {
     use serde_json::{Map, Value as Json, json};
-    let mut fields = match serde_json::from_slice(job.spec.payload.as_bytes()) {
+    let mut fields = match serde_json::from_slice(task.payload.as_bytes()) {
         Ok(Json::Object(fields)) => fields,
         Ok(Json::Null) => Map::new(),
         Ok(_) | Err(_) => {
@@ -217,11 +218,11 @@ fn filling(job: &Job) -> Result<Value, Unwritable> {
         }
     };
     let about = json!({
-        "id": job.public_id().to_string(),
-        "kind": job.spec.kind,
-        "queue": job.spec.queue,
-        "key": job.spec.key,
-        "attempt": job.attempt,
+        "id": task.id.to_string(),
+        "kind": task.kind,
+        "queue": task.queue,
+        "key": task.key,
+        "attempt": task.attempt,
     });
     fields.insert("job".to_owned(), about);
     Ok(Serde(fields).into())
@@ -229,7 +230,7 @@ fn filling(job: &Job) -> Result<Value, Unwritable> {
 
 /// The same for every attempt of a job, and for no other job: the store's id
 /// keeps apart the `j17` of two stores.
-fn message_id(job: &Job, store: &str, from: &Address) -> String {
+fn message_id(task: &Task, store: &str, from: &Address) -> String {
     let atom = |text: &str, more: &[u8]| {
         let mut atom = String::new();
         for byte in text.bytes() {
@@ -241,5 +242,5 @@ fn message_id(job: &Job, store: &str, from: &Address) -> String {
         }
         atom
     };
-    format!("<aloud.{}.{}@{}>", atom(&job.public_id().to_string(), b""), atom(store, b""), atom(from.domain(), b".[]:"))
+    format!("<aloud.{}.{}@{}>", atom(&task.id.to_string(), b""), atom(store, b""), atom(from.domain(), b".[]:"))
 }

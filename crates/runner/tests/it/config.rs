@@ -21,7 +21,7 @@ struct File {
 fn read(text: &str) -> Result<Vec<Handler>, Unfit> {
     let file: File = toml::from_str(text).unwrap_or_else(|error| panic!("{error}"));
     let (secret, env) = (secret(), BTreeMap::new());
-    let around = Around { folder: Path::new("/srv/notice"), secret: &secret, env: &env };
+    let around = Around { folder: Path::new("/srv/notice"), secret: &secret, env: &env, code: None };
     guards(&file.guard, around)?;
     handlers(&file.handler, around)
 }
