@@ -47,24 +47,30 @@ async fn work(shared: &Shared, handler: &Handler, task: &Task, patience: &Patien
 /// says why.
 async fn keep(shared: &Shared, Taken { lease, task }: &Taken) -> String {
     let Pace { lease: length, renew } = shared.pace;
-    let soon = renew.as_duration() / 10;
+    let usual = renew.as_duration();
     let mut sure = Instant::now() + length.as_duration();
-    let mut next = renew.as_duration();
+    let mut next = usual;
     loop {
         sleep(next).await;
         let asked = Instant::now();
         next = match shared.jobs.extend(task.id.clone(), *lease, length).await {
             Ok(Ok(())) => {
                 sure = asked + length.as_duration();
-                renew.as_duration()
+                usual
             }
             Ok(Err(Stale(why))) => return why,
+            // Somebody else may have the job by now.
             Err(Error::Cut(why)) if Instant::now() >= sure => {
                 return format!("its lease could not be renewed before it ran out: {why}");
             }
-            Err(error @ (Error::Busy(_) | Error::Cut(_) | Error::Closing)) => {
-                tracing::warn!(job = %task.id, %error, "the lease could not be renewed yet");
-                soon
+            Err(Error::Cut(why)) => {
+                tracing::warn!(job = %task.id, why, "the lease could not be renewed yet");
+                (usual / 4).min(sure - Instant::now())
+            }
+            // Nobody else gets the job meanwhile.
+            Err(error @ (Error::Busy(_) | Error::Closing)) => {
+                tracing::warn!(job = %task.id, %error, "the lease could not be renewed");
+                usual
             }
         };
     }
@@ -80,16 +86,20 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Ending {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use job::time::SystemClock;
-    use job::{JobRef, KindName, NewJob, Outcome, Payload, Phase, Rules, Spec, State};
-    use queue::{Found, NoGuards, Pushed, Queue};
+    use job::{JobRef, KindName, Lease, NewJob, Now, Outcome, Payload, Phase, Rules, Spec, State};
+    use queue::{BoxFuture, Found, NoGuards, Pushed, Queue};
     use store::memory::Memory;
+    use tokio::sync::mpsc;
+    use tokio::time::timeout;
 
     use super::*;
     use crate::exec::{Command, ExecHandler};
+    use crate::jobs::{Jobs, Wish};
     use crate::runner::{Pace, Runner};
 
     const QUICK: Pace = Pace { lease: Span::from_secs(1), renew: Span::from_millis(300) };
@@ -134,7 +144,20 @@ mod tests {
         let script = "[ $ALOUD_ATTEMPT = 2 ] && exit; echo $$ > first; while :; do sleep 0.1; done";
         let found = play(NEVER, folder.path(), script).await;
         assert_eq!((found.job.attempt, found.job.rescues), (2, 1));
-        let pid = std::fs::read_to_string(folder.path().join("first")).unwrap();
+        ended(folder.path()).await;
+    }
+
+    /// Returns once the process has ended whose number is in `first`.
+    async fn ended(folder: &Path) {
+        let mut written = None;
+        for _ in 0..3_000 {
+            written = std::fs::read_to_string(folder.join("first")).ok().filter(|text| text.ends_with('\n'));
+            if written.is_some() {
+                break;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        let pid = written.expect("the process started");
         let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
         for _ in 0..3_000 {
             let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -143,7 +166,87 @@ mod tests {
             }
             sleep(Duration::from_millis(10)).await;
         }
-        panic!("the first process lives on");
+        panic!("the process lives on");
+    }
+
+    /// Hands out one job, and then says of every renewal the same.
+    struct Far {
+        job: Mutex<Option<Taken>>,
+        says: Error,
+        asked: AtomicUsize,
+        ends: mpsc::UnboundedSender<End>,
+    }
+
+    impl Jobs for Arc<Far> {
+        fn take(&self, _wish: Wish) -> BoxFuture<'_, Result<Vec<Taken>, Error>> {
+            let job = self.job.lock().unwrap().take();
+            Box::pin(async move {
+                match job {
+                    Some(job) => Ok(vec![job]),
+                    None => std::future::pending().await,
+                }
+            })
+        }
+
+        fn extend(&self, _: JobRef, _: Lease, _: Span) -> BoxFuture<'_, Result<Result<(), Stale>, Error>> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async { Err(self.says.clone()) })
+        }
+
+        fn finish(&self, ends: Vec<End>) -> BoxFuture<'_, Result<Vec<Result<(), Stale>>, Error>> {
+            let told = ends.iter().map(|_| Ok(())).collect();
+            ends.into_iter().for_each(|end| self.ends.send(end).unwrap());
+            Box::pin(async { Ok(told) })
+        }
+
+        fn store_id(&self) -> String {
+            "far".to_owned()
+        }
+
+        fn now(&self) -> Now {
+            Now::default()
+        }
+    }
+
+    /// A runner that runs this script, while every renewal is answered so.
+    fn run_far(folder: &Path, script: &str, says: Error) -> (Runner, Arc<Far>, mpsc::UnboundedReceiver<End>) {
+        std::fs::write(folder.join("job.sh"), script).unwrap();
+        let kind: KindName = "a.b".parse().unwrap();
+        let task = Task {
+            id: "j17".parse().unwrap(),
+            kind: kind.clone(),
+            queue: "q".parse().unwrap(),
+            key: None,
+            attempt: 1,
+            payload: Payload::default(),
+        };
+        let (ends, heard) = mpsc::unbounded_channel();
+        let job = Mutex::new(Some(Taken { lease: Lease(7), task }));
+        let far = Arc::new(Far { job, says, asked: AtomicUsize::new(0), ends });
+        let command = Command::new(vec!["/bin/sh".into(), "job.sh".into()], folder).unwrap();
+        let handler = Handler::new(kind, Run::Exec(ExecHandler { command }));
+        (Runner::start_at(QUICK, Arc::new(Arc::clone(&far)), vec![handler]), far, heard)
+    }
+
+    #[tokio::test]
+    async fn a_run_whose_lease_ran_out_at_a_distance_is_dropped_and_its_process_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "echo $$ > first; while :; do sleep 0.1; done";
+        let (runner, far, mut heard) = run_far(folder.path(), script, Error::Cut("no route".into()));
+        ended(folder.path()).await;
+        assert!(far.asked.load(Ordering::SeqCst) >= 3, "it was tried again before that");
+        runner.stop().await;
+        assert_eq!(heard.try_recv().ok(), None, "there is nothing to tell of it");
+    }
+
+    #[tokio::test]
+    async fn a_run_goes_on_while_nobody_gets_a_lease() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_runner, far, mut heard) = run_far(folder.path(), "sleep 2; echo done", Error::Busy("full".into()));
+        let end = timeout(Duration::from_secs(30), heard.recv()).await.unwrap().unwrap();
+        assert_eq!((end.id.to_string().as_str(), end.lease), ("j17", Lease(7)));
+        assert_eq!(end.ending, Ending::Done { output: Some("done".to_owned()) });
+        assert!(far.asked.load(Ordering::SeqCst) >= 3);
     }
 
     #[test]

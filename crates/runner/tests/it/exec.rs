@@ -50,7 +50,7 @@ fn impatient(command: Command, timeout: Span) -> Handler {
 }
 
 /// Whether the process has ended; one that nobody has collected yet counts.
-fn gone(pid: &str) -> bool {
+pub(crate) fn gone(pid: &str) -> bool {
     let number = Pid::from_raw(pid.parse().unwrap()).unwrap();
     let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     test_kill_process(number).is_err() || state.contains(") Z ")
@@ -256,7 +256,7 @@ fn a_dropped_runtime_leaves_no_process_behind() {
     assert!(start.into_iter().any(|()| gone(&pid)), "the child lives on");
 }
 
-fn make_executable(path: &Path) {
+pub(crate) fn make_executable(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }

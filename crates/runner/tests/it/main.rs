@@ -9,7 +9,9 @@
 
 mod app;
 mod bench;
+mod code;
 mod config;
+mod distance;
 mod exec;
 mod guards;
 mod http;
