@@ -1,8 +1,8 @@
-//! Where commands are started that name no folder of their own.
+//! Where commands are started, if the settings leave that to the releases.
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The application's code, wherever it is at the moment.
 ///
@@ -14,13 +14,20 @@ pub trait Code: fmt::Debug + Send + Sync {
     /// It may look at files, and runs where that holds nobody up. It fails with
     /// a sentence about what is missing: `there is no current release: …`.
     fn enter(&self) -> Result<Entered, String>;
+
+    /// Where a command is started now that names an absolute folder: there. It
+    /// may have a wrapper too, or lie in a release and be pinned.
+    fn enter_folder(&self, dir: &Path) -> Result<Entered, String> {
+        Ok(Entered { dir: dir.to_owned(), ..Entered::default() })
+    }
 }
 
 /// What one command is started in.
 #[derive(Default)]
 pub struct Entered {
-    /// The folder, absolute and resolved: a switch of releases in the middle of
-    /// a run leads nowhere else. The command finds it as `PWD`, too.
+    /// The folder, absolute. That of a release is resolved, so that a switch in
+    /// the middle of a run leads nowhere else; the command finds it as `PWD`,
+    /// too.
     pub dir: PathBuf,
     /// More variables for its environment, such as `ALOUD_RELEASE`. They count
     /// before what is declared.

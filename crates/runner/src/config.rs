@@ -134,7 +134,7 @@ pub struct Around<'a> {
     /// What every command is told besides its job, such as `ALOUD_URL`.
     pub env: &'a BTreeMap<String, String>,
     /// The application's code, where commands start that name no folder, or one
-    /// inside it. If there is none, they start from `folder`.
+    /// inside it. If there is none, both start at `folder`.
     pub code: Option<&'a Arc<dyn Code>>,
 }
 
@@ -266,9 +266,8 @@ fn command(
     around: Around<'_>,
 ) -> Result<Command, Unfit> {
     let command = match (around.code, dir) {
-        (Some(code), None) => Command::in_code(argv.to_vec(), Arc::clone(code), None)?,
-        (Some(code), Some(dir)) if dir.is_relative() => Command::in_code(argv.to_vec(), Arc::clone(code), Some(dir))?,
-        (Some(_) | None, Some(dir)) => Command::new(argv.to_vec(), around.folder.join(dir))?,
+        (Some(code), dir) => Command::in_code(argv.to_vec(), Arc::clone(code), dir)?,
+        (None, Some(dir)) => Command::new(argv.to_vec(), around.folder.join(dir))?,
         (None, None) => Command::new(argv.to_vec(), around.folder)?,
     };
     let mut all = around.env.clone();

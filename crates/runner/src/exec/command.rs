@@ -60,12 +60,12 @@ impl Command {
         Ok(Self::at(argv, Place::Folder(dir)))
     }
 
-    /// A command that is started in whatever `code` is current then, or in a
-    /// folder `inside` it, and keeps that code from being removed for as long as
-    /// it runs.
-    pub fn in_code(argv: Vec<String>, code: Arc<dyn Code>, inside: Option<&Path>) -> Result<Self, Unfit> {
-        check(&argv, inside.unwrap_or(Path::new("")))?;
-        Ok(Self::at(argv, Place::inside(code, inside)?))
+    /// A command that is started in whatever `code` is current then, which stays
+    /// there for as long as it runs. A relative `dir` lies inside that; in an
+    /// absolute one it is started as `code` says.
+    pub fn in_code(argv: Vec<String>, code: Arc<dyn Code>, dir: Option<&Path>) -> Result<Self, Unfit> {
+        check(&argv, dir.unwrap_or(Path::new("")))?;
+        Ok(Self::at(argv, Place::of(code, dir)?))
     }
 
     fn at(argv: Vec<String>, place: Place) -> Self {

@@ -12,45 +12,55 @@ use crate::unfit::Unfit;
 pub(super) enum Place {
     /// This one, absolute.
     Folder(PathBuf),
-    /// What is current when the command starts, or this folder inside it.
+    /// What is current when the command starts, or a folder inside it.
     Code(Arc<dyn Code>, Option<PathBuf>),
+    /// This one, absolute, but entered as the code says.
+    Beside(Arc<dyn Code>, PathBuf),
 }
 
 impl Place {
-    /// A folder inside `code`, which no `..` leads out of.
-    pub(super) fn inside(code: Arc<dyn Code>, inside: Option<&Path>) -> Result<Self, Unfit> {
+    /// What is current of `code`; or `dir`, inside that if it is relative. No
+    /// `..` leads out of it.
+    pub(super) fn of(code: Arc<dyn Code>, dir: Option<&Path>) -> Result<Self, Unfit> {
         let leads_out = |part| !matches!(part, Component::Normal(_) | Component::CurDir);
-        if let Some(out) = inside.filter(|inside| inside.components().any(leads_out)) {
-            return Err(Unfit::new(
-                format!("the folder `{}` leads out of the release", out.display()),
+        match dir {
+            Some(dir) if dir.is_absolute() => Ok(Self::Beside(code, dir.to_owned())),
+            Some(dir) if dir.components().any(leads_out) => Err(Unfit::new(
+                format!("the folder `{}` leads out of the release", dir.display()),
                 "write a path inside the release without `..`, or a whole path from `/` onwards",
-            ));
+            )),
+            Some(_) | None => Ok(Self::Code(code, dir.map(Path::to_owned))),
         }
-        Ok(Self::Code(code, inside.map(Path::to_owned)))
     }
 
     /// Finds it, anew every time. Files are looked at where that holds nobody
     /// up; if the caller does not wait to the end, what was found is let go.
     pub(super) async fn enter(&self) -> Result<Entered, String> {
-        let (code, inside) = match self {
-            Self::Folder(dir) => return Ok(Entered { dir: dir.clone(), ..Entered::default() }),
-            Self::Code(code, inside) => (Arc::clone(code), inside),
-        };
-        let entered = tokio::task::spawn_blocking(move || code.enter()).await;
-        let mut entered = entered.unwrap_or_else(|error| Err(format!("aloud itself failed: {error}")))?;
-        if let Some(inside) = inside {
-            entered.dir.push(inside);
+        match self.clone() {
+            Self::Folder(dir) => Ok(Entered { dir, ..Entered::default() }),
+            Self::Beside(code, dir) => aside(move || code.enter_folder(&dir)).await,
+            Self::Code(code, inside) => {
+                let mut entered = aside(move || code.enter()).await?;
+                if let Some(inside) = inside {
+                    entered.dir.push(inside);
+                }
+                // A folder whose name is not UTF-8 is found without it.
+                entered.env.extend(entered.dir.to_str().map(|dir| ("PWD".to_owned(), dir.to_owned())));
+                Ok(entered)
+            }
         }
-        // A folder whose name is not UTF-8 is found without it.
-        entered.env.extend(entered.dir.to_str().map(|dir| ("PWD".to_owned(), dir.to_owned())));
-        Ok(entered)
     }
+}
+
+async fn aside(enter: impl FnOnce() -> Result<Entered, String> + Send + 'static) -> Result<Entered, String> {
+    let entered = tokio::task::spawn_blocking(enter).await;
+    entered.unwrap_or_else(|error| Err(format!("aloud itself failed: {error}")))
 }
 
 impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Folder(dir) => dir.fmt(f),
+            Self::Folder(dir) | Self::Beside(_, dir) => dir.fmt(f),
             Self::Code(code, None) => code.fmt(f),
             Self::Code(code, Some(inside)) => write!(f, "{inside:?} in {code:?}"),
         }

@@ -55,6 +55,13 @@ impl Tree {
         flock(File::open(self.release(release)).unwrap(), FlockOperation::NonBlockingLockExclusive)
     }
 
+    /// Waits until nobody uses a release any more. Between the two halves of
+    /// starting a process, any process of these tests may hold what it will not
+    /// take along.
+    async fn let_go(&self, release: &str) {
+        until(async || self.lock_alone(release).ok()).await.unwrap_or_else(|| panic!("{release} is still used"));
+    }
+
     /// What a script wrote into a file of the root, once it has.
     async fn wrote(&self, name: &str) -> String {
         let text = until(async || fs::read_to_string(self.at(name)).ok().filter(|text| text.ends_with('\n'))).await;
@@ -67,10 +74,14 @@ impl Code for Tree {
         let current = self.at("current");
         let dir = current.canonicalize().map_err(|error| format!("there is no current release: {error}"))?;
         let pin = File::open(&dir).map_err(|error| error.to_string())?;
-        flock(&pin, FlockOperation::NonBlockingLockShared).map_err(|error| error.to_string())?;
+        flock(&pin, FlockOperation::LockShared).map_err(|error| error.to_string())?;
         let release = dir.file_name().unwrap().to_str().unwrap().to_owned();
         let env = vec![("ALOUD_RELEASE".to_owned(), release)];
         Ok(Entered { dir, env, pin: Some(Box::new(pin)), wrap: self.wrap.clone() })
+    }
+
+    fn enter_folder(&self, dir: &Path) -> Result<Entered, String> {
+        Ok(Entered { dir: dir.to_owned(), wrap: self.wrap.clone(), ..Entered::default() })
     }
 }
 
@@ -114,15 +125,15 @@ async fn a_command_starts_in_what_current_points_at_now() {
 async fn a_release_cannot_be_removed_while_a_command_of_it_runs_and_can_afterwards() {
     let tree = Arc::new(Tree::new("echo on > ../../started; until [ -e ../../go ]; do sleep 0.02; done; cat name"));
     let bench = Bench::new(run(&tree));
-    tree.lock_alone("1").expect("nothing runs yet");
+    tree.let_go("1").await;
     let id = bench.push("null").await;
     tree.wrote("started").await;
     tree.switch("2");
     assert_eq!(tree.lock_alone("1"), Err(Errno::WOULDBLOCK));
-    tree.lock_alone("2").expect("nothing runs there");
+    tree.let_go("2").await;
     fs::write(tree.at("go"), "").unwrap();
     assert_eq!(bench.ended(&id).await.done().as_deref(), Some("release 1"), "it saw one release from start to end");
-    tree.lock_alone("1").expect("it is let go before the end is told");
+    tree.let_go("1").await;
 }
 
 #[tokio::test]
@@ -133,7 +144,7 @@ async fn a_release_is_let_go_when_its_command_was_ended_or_its_runner_dropped() 
     let handler = Handler::new(kind(), Run::Exec(ExecHandler { command }));
     let bench = Bench::with(handler.with_timeout(Span::from_millis(500)).unwrap());
     assert_eq!(bench.push_and_run("null").await.retrying().0, "exec.timeout");
-    tree.lock_alone("1").expect("its command was ended");
+    tree.let_go("1").await;
 
     fs::remove_file(tree.at("pid")).unwrap();
     let mut bench = Bench::new(run(&tree));
@@ -167,7 +178,7 @@ async fn a_guard_is_asked_in_the_current_release_with_plain_fields() {
         let says = format!("order-42 notice.send mail notice:42 3 {release} {{\"to\":  \"ute\"}} release {release}");
         assert_eq!(guard(&tree).ask(&task()).await, Answer::No(Some(says)));
     }
-    tree.lock_alone("2").expect("it is let go once it was asked");
+    tree.let_go("2").await;
 }
 
 /// A handler and a guard as `aloud.toml` has them, with `code` or without.
@@ -234,7 +245,7 @@ async fn what_is_missing_in_a_release_is_named() {
     assert_eq!(start("bin/thing", None).await, says);
     let message = start("/bin/sh", Some("gone")).await;
     assert!(message.ends_with("1/gone` cannot be entered: No such file or directory (os error 2)"), "{message}");
-    tree.lock_alone("1").expect("it is let go");
+    tree.let_go("1").await;
 }
 
 /// Can be entered only once somebody opens the door.
@@ -287,12 +298,21 @@ const WRAPPER: &str = "#!/bin/sh\necho $$ > \"$1\"; shift; exec \"$@\"\n";
 
 #[tokio::test]
 async fn a_wrapper_becomes_the_command_with_its_process_id_and_its_streams() {
-    let tree = wrapped("echo $$; ps -o pgid= -p $$ | tr -d ' '; cat; echo; echo \"$@\"; cat name; exit 0", WRAPPER);
+    let tree = wrapped("echo $$; cut -d' ' -f5 /proc/$$/stat; cat; echo; echo \"$@\"; cat name; exit 0", WRAPPER);
     let output = Bench::new(run(&tree)).push_and_run(r#"{"to":  "ute"}"#).await.done().unwrap();
     let recorded = tree.wrote("recorded").await;
     let expected = [&recorded, &recorded, r#"{"to":  "ute"}"#, "--flag", "release 1"];
     assert_eq!(output.lines().collect::<Vec<_>>(), expected);
     assert_eq!(guard(&tree).ask(&task()).await, Answer::Yes);
+}
+
+#[tokio::test]
+async fn a_wrapper_stands_before_a_command_with_a_folder_of_its_own_too() {
+    let tree = wrapped("", WRAPPER);
+    let argv = ["sh", "-c", "echo $$; pwd; echo ${ALOUD_RELEASE-of no release}"].map(str::to_owned);
+    let command = Command::in_code(argv.to_vec(), tree.clone(), Some(Path::new("/"))).unwrap();
+    let output = Bench::new(Run::Exec(ExecHandler { command })).push_and_run("null").await.done().unwrap();
+    assert_eq!(output, format!("{}\n/\nof no release", tree.wrote("recorded").await));
 }
 
 #[tokio::test]
