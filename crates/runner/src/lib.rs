@@ -2,9 +2,13 @@
 //!
 //! A [`Handler`] does the jobs of one kind: by a request to the application
 //! ([`http`]), by a declared command ([`exec`]), or by a letter ([`mail`]).
-//! [`Runner`] takes such jobs from the queue, runs them within their time, and
-//! says how each ended. [`HttpAndExecGuards`] asks, just before a job is run,
-//! whether it is still wanted.
+//! [`Runner`] takes such jobs, runs them within their time, and says how each
+//! ended. [`HttpAndExecGuards`] asks, just before a job is run, whether it is
+//! still wanted.
+//!
+//! Two things are left to others. Where the jobs come from is behind [`Jobs`]: a
+//! queue in this process, or one on another host. Where commands start is behind
+//! [`Code`]: in whatever release is current.
 //!
 //! What is here never decides what follows a failure: that is the job's policy,
 //! applied by the queue. And nothing is read as an answer that does not clearly
