@@ -11,7 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -21,6 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::options::Limits;
 use crate::patience::Patient;
+use crate::speaker::Peer;
 
 /// The most bytes of a connection that are held before they are understood; the
 /// head of a request must fit.
@@ -103,19 +107,25 @@ impl Server {
                         Arc::clone(&places).acquire_owned().await.expect("the places are never closed")
                     }
                 };
-                let stream = next(&listener).await;
-                self.tasks.spawn(self.connection(stream, place));
+                let (stream, peer) = next(&listener).await;
+                self.tasks.spawn(self.connection(stream, peer, place));
             }
         };
         closing.run_until_cancelled(accepting).await;
     }
 
-    fn connection(&self, stream: TcpStream, place: OwnedSemaphorePermit) -> impl Future<Output = ()> + use<> {
+    fn connection(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        place: OwnedSemaphorePermit,
+    ) -> impl Future<Output = ()> + use<> {
+        let peer = Peer(Arc::new(peer));
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "small answers may be slow");
         }
         let stream = TokioIo::new(Patient::new(stream, self.limits.taken_within));
-        let service = TowerToHyperService::new(self.router.clone());
+        let service = Door { router: TowerToHyperService::new(self.router.clone()), peer };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head_within)
@@ -143,11 +153,28 @@ impl Server {
     }
 }
 
+/// What a connection's requests go through: each is told where it comes from.
+struct Door {
+    router: TowerToHyperService<Router>,
+    peer: Peer,
+}
+
+impl Service<Request<Incoming>> for Door {
+    type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
+    type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
+    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer.clone());
+        self.router.call(request)
+    }
+}
+
 /// The next connection, however long it takes to get one.
-async fn next(listener: &TcpListener) -> TcpStream {
+async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok(accepted) => return accepted,
             Err(error) if left_again(&error) => {}
             Err(error) => {
                 tracing::error!(%error, "cannot accept a connection; trying again");

@@ -8,38 +8,44 @@ use queue::{End, Stale, Wish};
 use wire::v1::{Ack, Extend, Extended, Fail, FinishMany, FinishedMany, FinishedOne, Object, Refused, Settled, Snooze};
 
 use crate::body::{Json, answer};
-use crate::lease::{meant, shown, take};
+use crate::lease::{Taken, meant, said, take};
 use crate::path::JobPath;
 use crate::problem::{Problem, why_stale};
 use crate::routes::App;
+use crate::speaker::Speaker;
+use crate::workers::Act;
 
 pub(crate) async fn ack(
     State(app): State<App>,
+    speaker: Speaker,
     JobPath(id): JobPath,
     Json(Object(ack)): Json<Object<Ack>>,
 ) -> Result<Response, Problem> {
-    end(&app, id, ack.into_ending()?).await
+    end(&app, &speaker, id, ack.into_ending()?).await
 }
 
 pub(crate) async fn fail(
     State(app): State<App>,
+    speaker: Speaker,
     JobPath(id): JobPath,
     Json(Object(fail)): Json<Object<Fail>>,
 ) -> Result<Response, Problem> {
-    end(&app, id, fail.into_ending()?).await
+    end(&app, &speaker, id, fail.into_ending()?).await
 }
 
 pub(crate) async fn snooze(
     State(app): State<App>,
+    speaker: Speaker,
     JobPath(id): JobPath,
     Json(Object(snooze)): Json<Object<Snooze>>,
 ) -> Result<Response, Problem> {
-    end(&app, id, snooze.into_ending()?).await
+    end(&app, &speaker, id, snooze.into_ending()?).await
 }
 
-async fn end(app: &App, id: JobRef, (lease, ending): (Lease, Ending)) -> Result<Response, Problem> {
+async fn end(app: &App, speaker: &Speaker, id: JobRef, (lease, ending): (Lease, Ending)) -> Result<Response, Problem> {
     let end = End { id: id.clone(), lease, ending };
     let settled = app.queue.finish(vec![end]).await?.pop().expect("one end, one answer");
+    app.options.agents.note(speaker, Act::Ends(usize::from(settled.is_ok())), app.queue.now());
     match settled {
         Ok(settled) => Ok(answer(StatusCode::OK, &as_json(settled))),
         Err(stale) => Err(Problem::stale(&id, stale)),
@@ -60,6 +66,7 @@ pub(crate) async fn extend(
 
 pub(crate) async fn many(
     State(app): State<App>,
+    speaker: Speaker,
     Json(Object(many)): Json<Object<FinishMany>>,
 ) -> Result<Response, Problem> {
     many.check()?;
@@ -72,30 +79,53 @@ pub(crate) async fn many(
         ends.push(meant_end(&id, fail.into_ending()).map_err(|e| within("fails", place, e))?);
     }
     let ids: Vec<_> = ends.iter().map(|end| end.id.to_string()).collect();
-    let (settled, jobs) = match lease {
-        None => (app.queue.finish(ends).await?, Vec::new()),
-        Some(wish) => finish_and_take(&app, ends, meant(wish)).await?,
+    let (settled, taken) = match lease {
+        None => (finish(&app, &speaker, ends).await?, Taken::Jobs(Vec::new())),
+        Some(wish) => finish_and_take(&app, &speaker, ends, meant(wish, &speaker)).await?,
     };
     let ends = ids.into_iter().zip(settled).map(|(id, settled)| one(id, settled)).collect();
-    Ok(answer(StatusCode::OK, &FinishedMany { ends, jobs: shown(jobs), quiet: false }))
+    Ok(said(taken, |jobs, quiet| answer(StatusCode::OK, &FinishedMany { ends, jobs, quiet })))
 }
 
 type Settlements = Vec<Result<queue::Settled, Stale>>;
 
+async fn finish(app: &App, speaker: &Speaker, ends: Vec<End>) -> Result<Settlements, Problem> {
+    let settled = app.queue.finish(ends).await?;
+    note_ends(app, speaker, &settled);
+    Ok(settled)
+}
+
 /// The ends and the first look for jobs go together; waiting comes after, so
 /// that the ends are answered even if there is no place to wait, or the server
 /// is told to stop meanwhile.
-async fn finish_and_take(app: &App, ends: Vec<End>, wish: Wish) -> Result<(Settlements, Vec<queue::Leased>), Problem> {
+async fn finish_and_take(
+    app: &App,
+    speaker: &Speaker,
+    ends: Vec<End>,
+    wish: Wish,
+) -> Result<(Settlements, Taken), Problem> {
+    let agents = &app.options.agents;
+    if agents.is_quiet(speaker, app.queue.now()) {
+        return Ok((finish(app, speaker, ends).await?, Taken::Quiet));
+    }
     let look = Wish { wait: Span::ZERO, ..wish.clone() };
     let (settled, jobs) = app.queue.finish_and_lease(ends, look).await?;
+    note_ends(app, speaker, &settled);
     if !jobs.is_empty() || wish.wait == Span::ZERO {
-        return Ok((settled, jobs));
+        agents.note(speaker, Act::Asks, app.queue.now());
+        agents.note(speaker, Act::Takes(jobs.len()), app.queue.now());
+        return Ok((settled, Taken::Jobs(jobs)));
     }
-    let jobs = take(app, wish).await.unwrap_or_else(|problem| {
+    let taken = take(app, speaker, wish).await.unwrap_or_else(|problem| {
         tracing::debug!(?problem, "ends were applied, and no jobs are handed out with them");
-        Vec::new()
+        Taken::Jobs(Vec::new())
     });
-    Ok((settled, jobs))
+    Ok((settled, taken))
+}
+
+fn note_ends(app: &App, speaker: &Speaker, settled: &Settlements) {
+    let ended = settled.iter().filter(|settled| settled.is_ok()).count();
+    app.options.agents.note(speaker, Act::Ends(ended), app.queue.now());
 }
 
 fn meant_end(id: &str, meant: Result<(Lease, Ending), Refused>) -> Result<End, Refused> {

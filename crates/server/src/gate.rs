@@ -2,46 +2,86 @@
 //!
 //! A request must call this server by one of its names, so that a web page
 //! elsewhere cannot reach it through a name that it controls (DNS rebinding);
-//! if a page sent it, that page must be of this machine too; it must show the
-//! app's token; and if it names an app, it must be this one.
+//! if a page sent it, that page must be of this machine too; it must show a
+//! token; and if it names an app, it must be this one.
+//!
+//! The app's token opens everything. A host's token opens what its agent needs:
+//! that host's own addresses, and those where the runs of jobs are ended.
 
 use std::net::IpAddr;
 
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Uri};
+use job::HostName;
 
-use crate::options::Options;
 use crate::problem::Problem;
 use crate::routes::App;
 
 /// Clients name their app in it, if they know it.
 const ALOUD_APP: &str = "aloud-app";
 
+/// Whose token was shown.
+#[derive(Clone, Debug)]
+pub(crate) enum Who {
+    /// The app's.
+    App,
+    /// A host's.
+    Host(HostName),
+}
+
+/// What a host's token opens: addresses of that host, and these.
+const FOR_EVERY_HOST: [&str; 4] =
+    ["/v1/jobs/{id}/ack", "/v1/jobs/{id}/fail", "/v1/jobs/{id}/extend", "/v1/jobs/{id}/snooze"];
+/// The addresses of a host that its own token opens.
+const FOR_THE_HOST: [&str; 2] = ["/v1/agents/{host}", "/v1/agents/{host}/lease"];
+
 pub(crate) async fn gate(State(app): State<App>, request: Request, next: Next) -> Response {
-    match may_enter(&request, &app.options) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+    let who = match may_enter(&request, &app) {
+        Ok(who) => who,
+        Err(problem) => return problem.into_response(),
+    };
+    let (mut parts, body) = request.into_parts();
+    if let Who::Host(own) = &who {
+        let params = RawPathParams::from_request_parts(&mut parts, &()).await.ok();
+        let named = params.as_ref().and_then(|params| params.iter().find(|(name, _)| *name == "host"));
+        let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        if let Err(problem) = opens(own, route, named.map(|(_, host)| host)) {
+            return problem.into_response();
+        }
+    }
+    parts.extensions.insert(who);
+    next.run(Request::from_parts(parts, body)).await
+}
+
+/// Whether the token of the host `own` opens a route.
+fn opens(own: &HostName, route: &str, named: Option<&str>) -> Result<(), Problem> {
+    match named {
+        _ if FOR_EVERY_HOST.contains(&route) => Ok(()),
+        Some(named) if FOR_THE_HOST.contains(&route) && named == own.as_str() => Ok(()),
+        Some(named) if FOR_THE_HOST.contains(&route) => Err(Problem::other_host(own, named)),
+        Some(_) | None => Err(Problem::not_for_agents(own)),
     }
 }
 
-fn may_enter(request: &Request, options: &Options) -> Result<(), Problem> {
-    let headers = request.headers();
+fn may_enter(request: &Request, app: &App) -> Result<Who, Problem> {
+    let (headers, options) = (request.headers(), &app.options);
     calls_us_by_name(request.uri(), headers, &options.allowed_hosts)?;
     comes_from_us(headers, &options.allowed_hosts)?;
     let shown = headers.get(AUTHORIZATION).ok_or_else(Problem::no_token)?;
     let shown = bearer(shown).ok_or_else(Problem::no_token)?;
-    if !options.token.is(shown) {
-        return Err(Problem::wrong_token());
-    }
+    let who = match options.token.is(shown) {
+        true => Who::App,
+        false => Who::Host(options.agents.host_of(shown, app.queue.now()).ok_or_else(Problem::wrong_token)?),
+    };
     match headers.get(ALOUD_APP) {
         Some(named) if named.as_bytes() != options.app.as_str().as_bytes() => {
             Err(Problem::other_app(&text(named), &options.app))
         }
-        Some(_) | None => Ok(()),
+        Some(_) | None => Ok(who),
     }
 }
 

@@ -11,10 +11,12 @@
 //!  places, time-outs  panics, log                        problem ─▲
 //! ```
 
+pub mod agents;
 mod body;
 mod connections;
 mod finish;
 mod gate;
+mod hosts;
 mod jobs;
 mod journal;
 mod lease;
@@ -25,13 +27,16 @@ mod problem;
 mod push;
 mod queues;
 mod routes;
+mod speaker;
 mod status;
 mod token;
+mod workers;
 
 use queue::Queue;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use agents::Agents;
 pub use connections::Handle;
 pub use options::{Limits, Options};
 pub use token::{Token, TokenError};

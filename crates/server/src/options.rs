@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use job::AppName;
+use job::{AppName, Span};
 
+use crate::agents::Agents;
 use crate::token::Token;
 
 /// What the operator decides about the server.
@@ -12,7 +13,7 @@ pub struct Options {
     /// The app that this server belongs to. A request that names another is
     /// refused.
     pub app: AppName,
-    /// What every request under `/v1` must show.
+    /// What opens everything under `/v1`.
     pub token: Token,
     /// Which `aloud` serves, as `GET /v1/status` tells it.
     pub version: String,
@@ -25,6 +26,11 @@ pub struct Options {
     /// What is not as it should be besides what the queue finds, in sentences,
     /// worst first.
     pub findings: Vec<String>,
+    /// The agents of hosts, and who may speak as one.
+    pub agents: Agents,
+    /// How long due work may wait before `GET /v1/status` calls it late; a
+    /// minute.
+    pub max_latency: Span,
     /// What is too much.
     pub limits: Limits,
 }
@@ -39,6 +45,8 @@ impl Options {
             allowed_hosts: Vec::new(),
             relaxed: false,
             findings: Vec::new(),
+            agents: Agents::in_memory(),
+            max_latency: Span::from_secs(60),
             limits: Limits::default(),
         }
     }

@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRequestParts, Path, Query};
 use http::request::Parts;
-use job::{JobRef, Key, QueueName};
+use job::{HostName, JobRef, Key, QueueName};
 use percent_encoding::percent_decode_str;
 use wire::v1::JobQuery;
 
@@ -10,6 +10,9 @@ use crate::problem::Problem;
 
 /// `/jobs/{id}`.
 pub(crate) struct JobPath(pub(crate) JobRef);
+
+/// `/agents/{host}`.
+pub(crate) struct HostPath(pub(crate) HostName);
 
 /// `/queues/{queue}`.
 pub(crate) struct QueuePath(pub(crate) QueueName);
@@ -26,6 +29,15 @@ impl<S: Send + Sync> FromRequestParts<S> for JobPath {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Path(id) = Path::<String>::from_request_parts(parts, state).await.map_err(|e| Problem::bad_path(&e))?;
         id.parse().map(Self).map_err(|e| Problem::refused("id", e))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for HostPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(host) = Path::<String>::from_request_parts(parts, state).await.map_err(|e| Problem::bad_path(&e))?;
+        host.parse().map(Self).map_err(|e| Problem::refused("host", e))
     }
 }
 

@@ -9,7 +9,7 @@ use std::fmt;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue};
-use job::{AppName, Key, Outcome, Phase, QueueName};
+use job::{AppName, HostName, Key, Outcome, Phase, QueueName};
 use queue::Stale;
 use wire::v1;
 
@@ -87,6 +87,25 @@ impl Problem {
             format!("the request is for the app `{named}`, and this server belongs to `{ours}`"),
             "It was not looked at, and nothing was changed. Two apps never share a queue by accident.",
             format!("send it to the server of `{named}`, or set the app's name to `{ours}`"),
+        )
+    }
+
+    pub(crate) fn other_host(own: &HostName, named: &str) -> Self {
+        Self::new(
+            Sort::OtherHost,
+            format!("the token is that of the host `{own}`, and the request is for `{named}`"),
+            "It was not looked at, and nothing was changed. An agent speaks for its own host only.",
+            format!("send it to `/v1/agents/{own}`, or with the token that `aloud agents add` wrote for that host"),
+        )
+    }
+
+    pub(crate) fn not_for_agents(own: &HostName) -> Self {
+        Self::new(
+            Sort::NotForAgents,
+            format!("the token is that of the host `{own}`, and does not open this address"),
+            "The request was not looked at, and nothing was changed. With a host's token an agent reports, and takes \
+             and ends the jobs that it runs itself.",
+            "send the app's token: the text in the server's own token file",
         )
     }
 
@@ -282,6 +301,15 @@ impl Problem {
             format!("the job `{id}` was dead and is {} again", phase.as_str()),
             "Somebody revived it in this moment. Nothing was changed by this request.",
             "send it again if the job is still to be deleted",
+        )
+    }
+
+    pub(crate) fn agent_away(why: &str) -> Self {
+        Self::new(
+            Sort::AgentAway,
+            why,
+            "Nobody is there to do it, so the order was not given. Nothing was changed.",
+            "see on that host that `aloud agent` runs and reaches this server; then send it again",
         )
     }
 

@@ -14,7 +14,7 @@ use crate::gate::gate;
 use crate::journal::journal;
 use crate::options::Options;
 use crate::problem::Problem;
-use crate::{finish, jobs, lease, push, queues, status};
+use crate::{finish, hosts, jobs, lease, push, queues, status};
 
 /// What every handler may use.
 pub(crate) type App = Arc<Shared>;
@@ -47,6 +47,10 @@ pub(crate) fn router(queue: Queue, options: Options, closing: CancellationToken)
         .route("/queues/{queue}/pause", post(queues::pause))
         .route("/queues/{queue}/resume", post(queues::resume))
         .route("/queues/{queue}/keys/{key}", delete(jobs::delete_key))
+        .route("/agents", get(hosts::list))
+        .route("/agents/{host}", post(hosts::report))
+        .route("/agents/{host}/lease", post(hosts::lease))
+        .route("/agents/{host}/orders", post(hosts::order))
         .route("/status", get(status::status))
         .fallback(nothing_there)
         .method_not_allowed_fallback(not_so)

@@ -28,6 +28,8 @@ macro_rules! sorts {
 sorts! {
     Unauthorized = UNAUTHORIZED "unauthorized",
     OtherApp = FORBIDDEN "other-app",
+    OtherHost = FORBIDDEN "other-host",
+    NotForAgents = FORBIDDEN "not-for-agents",
     WrongHost = MISDIRECTED_REQUEST "wrong-host",
     WrongOrigin = FORBIDDEN "wrong-origin",
     NoSuchAddress = NOT_FOUND "no-such-address",
@@ -47,6 +49,7 @@ sorts! {
     Ended = CONFLICT "ended",
     CameBack = CONFLICT "came-back",
     StaleLease = CONFLICT "stale-lease",
+    AgentAway = CONFLICT "agent-away",
     TooManyWaiting = SERVICE_UNAVAILABLE "too-many-waiting",
     Broken = INTERNAL_SERVER_ERROR "broken",
     Busy = SERVICE_UNAVAILABLE "busy",

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::running::Running;
 
-const ROUTES: [(&str, &str); 17] = [
+const ROUTES: [(&str, &str); 21] = [
     ("POST", "/v1/jobs"),
     ("GET", "/v1/jobs"),
     ("GET", "/v1/jobs/j1"),
@@ -21,6 +21,10 @@ const ROUTES: [(&str, &str); 17] = [
     ("POST", "/v1/queues/q/resume"),
     ("DELETE", "/v1/queues/q/keys/k"),
     ("GET", "/v1/status"),
+    ("GET", "/v1/agents"),
+    ("POST", "/v1/agents/web1"),
+    ("POST", "/v1/agents/web1/lease"),
+    ("POST", "/v1/agents/web1/orders"),
     ("GET", "/v1/nothing/here"),
 ];
 

@@ -410,7 +410,9 @@ async fn the_status_tells_the_ledger_and_what_is_not_as_it_should_be() {
       "findings": [
         "durability is relaxed"
       ],
+      "hosts": [],
       "judged": "2026-12-01T09:00:00.000Z",
+      "late": [],
       "ledger": {
         "adds_up": true,
         "cancelled": 0,
@@ -424,11 +426,35 @@ async fn the_status_tells_the_ledger_and_what_is_not_as_it_should_be() {
         "superseded": 0,
         "waiting": 1
       },
+      "paused": [],
       "serving": true,
       "store": null,
+      "verdict": "warning",
       "version": "0.0.0-test"
     }
     "#);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_status_tells_which_queues_are_held_and_where_work_is_late() {
+    let server = Running::start().await;
+    server.push(r#"{"kind":"k","queue":"mail"}"#).await;
+    server.advance(60);
+    assert_eq!(server.client.get("/v1/status").await.at("/late"), serde_json::json!([]), "a minute is not late");
+    server.client.post("/v1/queues/mail/pause", r#"{"by":"Ute","reason":"the relay is down","for":"2h"}"#).await;
+    server.advance(1);
+    let status = server.client.get("/v1/status").await;
+    assert_snapshot!(status.at("/late"), @r#"[{"late":"1m1s","oldest_due":"2026-12-01T09:00:00.000Z","queue":"mail","ready":1}]"#);
+    assert_snapshot!(
+        status.at("/paused"),
+        @r#"[{"by":"Ute","queue":"mail","reason":"the relay is down","since":"2026-12-01T09:01:00.000Z","until":"2026-12-01T11:01:00.000Z"}]"#
+    );
+    assert_snapshot!(
+        status.at("/findings"),
+        @r#"["queue mail: the oldest of 1 jobs that are due waits since 2026-12-01T09:00:00.000Z"]"#
+    );
+    assert_eq!(status.at("/verdict"), "warning");
     server.stop().await;
 }
 
