@@ -11,6 +11,7 @@ use job::{HostName, Key, QueueName};
 use reqwest::Method;
 use wire::v1;
 
+use crate::identity::Identity;
 use crate::{Error, Settings};
 use transport::Transport;
 
@@ -24,6 +25,18 @@ impl Api {
     /// A server. Nothing is sent yet.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         Ok(Self { transport: Transport::new(settings)? })
+    }
+
+    /// The same server, told with each request which worker process asks, and
+    /// from which release it runs: the headers `Aloud-Worker` and
+    /// `Aloud-Release`. Each is 1 to 100 visible ASCII characters without
+    /// spaces. [`crate::Worker`] does this by itself.
+    pub fn as_worker(&self, worker: impl Into<String>, release: Option<String>) -> Result<Self, Error> {
+        Ok(self.identified(&Identity::new(worker.into(), release)?))
+    }
+
+    pub(crate) fn identified(&self, identity: &Identity) -> Self {
+        Self { transport: self.transport.clone().also_saying(identity.headers()) }
     }
 
     /// Where the server is.

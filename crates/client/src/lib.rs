@@ -74,6 +74,7 @@ mod desk;
 mod error;
 mod handler;
 mod id;
+mod identity;
 mod kind;
 pub mod outbox;
 mod pace;

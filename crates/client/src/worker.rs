@@ -17,6 +17,7 @@ use job::{QueueName, Span};
 use wire::v1::LeaseWish;
 
 use crate::handler::{Handler, Handlers};
+use crate::identity::Identity;
 use crate::{Aloud, Error, JobKind, id};
 
 /// Takes jobs from queues and runs them with the handlers for their kinds.
@@ -53,13 +54,17 @@ use crate::{Aloud, Error, JobKind, id};
 ///   stopped: another worker may run the job now.
 /// - If the server is away the worker goes on, asks again ever more slowly, and
 ///   tells what ended meanwhile for as long as the lease may last.
+/// - A process that aloud started says which one it is (`ALOUD_WORKER` and
+///   `ALOUD_RELEASE`), and is told when it is to get no more jobs, because
+///   another takes its place: it then ends what runs, and stops.
 #[derive(Debug, Clone)]
 #[must_use = "a worker works while `run_until` is awaited"]
 pub struct Worker {
     aloud: Aloud,
     handlers: Handlers,
     queues: Vec<String>,
-    name: String,
+    name: Option<String>,
+    identity: Option<Identity>,
     concurrency: usize,
     lease_for: Duration,
     drain_within: Duration,
@@ -83,7 +88,8 @@ impl Worker {
             aloud,
             handlers: Handlers::new(),
             queues: vec!["default".to_owned()],
-            name: default_name(),
+            name: None,
+            identity: Identity::from_env(),
             concurrency: 10,
             lease_for: Duration::from_secs(60),
             drain_within: Duration::from_secs(30),
@@ -110,10 +116,17 @@ impl Worker {
         Self { handlers, ..self }
     }
 
-    /// How the worker calls itself, at most 200 bytes; host and process if
-    /// nothing is said.
+    /// How the worker calls itself, at most 200 bytes; if nothing is said, its
+    /// `ALOUD_WORKER`, or host and process.
     pub fn name(self, name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..self }
+        Self { name: Some(name.into()), ..self }
+    }
+
+    /// Which process this is to the one who started it, and from which release;
+    /// by default what `ALOUD_WORKER` and `ALOUD_RELEASE` say. Each is 1 to 100
+    /// visible ASCII characters without spaces.
+    pub fn identity(self, worker: impl Into<String>, release: Option<String>) -> Result<Self, Error> {
+        Ok(Self { identity: Some(Identity::new(worker.into(), release)?), ..self })
     }
 
     /// Leases jobs for so long, 1 second to 1 day; 1 minute if nothing is said.
@@ -129,7 +142,9 @@ impl Worker {
     }
 
     /// Works until `shutdown` comes, then takes no more, waits for what runs,
-    /// and gives back what does not end in time.
+    /// and gives back what does not end in time. If the server says that this
+    /// worker is to get no more jobs, it waits for what runs, however long that
+    /// takes unless `shutdown` comes, and is done.
     ///
     /// It is an error if it cannot work at all: a setting that makes no sense,
     /// or a server that refuses it at first contact. Later refusals are logged,
@@ -142,6 +157,7 @@ impl Worker {
             ));
         };
         let wish = self.wish()?;
+        let api = self.identity.as_ref().map_or(api.clone(), |identity| api.identified(identity));
         tracing::info!(
             worker = wish.worker,
             url = api.url(),
@@ -159,7 +175,7 @@ impl Worker {
         let queues = self.queues.iter().map(|queue| queue.parse()).collect::<Result<Vec<QueueName>, _>>();
         let wish = LeaseWish {
             queues: queues.map_err(|e| Error::config(e.to_string(), hint))?,
-            worker: self.name.clone(),
+            worker: self.name.clone().unwrap_or_else(|| default_name(self.identity.as_ref())),
             limit: 1,
             // Ends may go with it: they are heard of well before their leases
             // are over.
@@ -171,7 +187,10 @@ impl Worker {
     }
 }
 
-fn default_name() -> String {
+fn default_name(identity: Option<&Identity>) -> String {
+    if let Some(identity) = identity {
+        return identity.worker().to_owned();
+    }
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = if host.trim().is_empty() { "worker" } else { host.trim() };
     format!("{}-{}-{:04x}", job::attempt::bounded(host.to_owned(), 100), std::process::id(), id::draw_u32() & 0xffff)
@@ -194,7 +213,7 @@ mod tests {
 
     #[test]
     fn two_workers_of_one_process_have_two_names() {
-        assert!(LeaseWish::MAX_WORKER_BYTES >= default_name().len());
-        assert_ne!(default_name(), default_name());
+        assert!(LeaseWish::MAX_WORKER_BYTES >= default_name(None).len());
+        assert_ne!(default_name(None), default_name(None));
     }
 }

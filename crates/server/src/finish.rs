@@ -54,10 +54,12 @@ async fn end(app: &App, speaker: &Speaker, id: JobRef, (lease, ending): (Lease, 
 
 pub(crate) async fn extend(
     State(app): State<App>,
+    speaker: Speaker,
     JobPath(id): JobPath,
     Json(Object(extend)): Json<Object<Extend>>,
 ) -> Result<Response, Problem> {
     let (lease, for_) = extend.into_words()?;
+    app.options.agents.note(&speaker, Act::Lives, app.queue.now());
     match app.queue.extend(id.clone(), lease, for_).await? {
         Ok(until) => Ok(answer(StatusCode::OK, &Extended { until })),
         Err(stale) => Err(Problem::stale(&id, stale)),

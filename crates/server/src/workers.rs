@@ -38,6 +38,8 @@ pub(crate) enum Act {
     Takes(usize),
     /// Ends so many runs.
     Ends(usize),
+    /// Goes on with one.
+    Lives,
 }
 
 /// Whom an agent may be told of: who speaks from where it speaks itself.
@@ -107,6 +109,7 @@ impl Workers {
                 is_news |= seen.jobs == 0 && jobs > 0;
                 seen.jobs += count(jobs);
             }
+            Act::Lives => {}
         }
         (seen.last, seen.heard, seen.moved) = (now.wall, now.mono, number);
         if is_news {

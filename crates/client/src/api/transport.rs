@@ -22,6 +22,8 @@ const MAX_ANSWER_BYTES: usize = 256 << 20;
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
     shared: Arc<Shared>,
+    /// What each request says besides.
+    also: HeaderMap,
 }
 
 #[derive(Debug)]
@@ -53,7 +55,13 @@ impl Transport {
                 "see that this machine has its root certificates (Debian: `ca-certificates`)",
             )
         })?;
-        Ok(Self { shared: Arc::new(Shared { client, base, answer_within: settings.answer_within }) })
+        let shared = Arc::new(Shared { client, base, answer_within: settings.answer_within });
+        Ok(Self { shared, also: HeaderMap::new() })
+    }
+
+    /// The same connections, over which each request says these headers, too.
+    pub(super) fn also_saying(self, also: HeaderMap) -> Self {
+        Self { also, ..self }
     }
 
     pub(super) fn url(&self) -> &str {
@@ -102,6 +110,9 @@ impl Transport {
         wait: Duration,
     ) -> Result<A, Error> {
         let mut request = self.shared.client.request(method, url).timeout(self.shared.answer_within + wait);
+        if !self.also.is_empty() {
+            request = request.headers(self.also.clone());
+        }
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }

@@ -32,6 +32,14 @@ pub(super) struct End {
     pub(super) given_back: bool,
 }
 
+/// What came of asking for jobs.
+#[derive(Debug, Default)]
+pub(super) struct Next {
+    pub(super) jobs: Vec<v1::LeasedJob>,
+    /// There will be no more.
+    pub(super) quiet: bool,
+}
+
 /// What became of telling.
 #[derive(Debug)]
 pub(super) enum Told {
@@ -88,11 +96,13 @@ pub(super) async fn tell_and_ask(
     api: &Api,
     mut ends: Vec<End>,
     wish: Option<v1::LeaseWish>,
-) -> (Vec<(End, Told)>, Result<Vec<v1::LeasedJob>, Error>) {
+) -> (Vec<(End, Told)>, Result<Next, Error>) {
     // In the order of the answers.
     ends.sort_by_key(End::is_failure);
     match api.finish(&request(&ends, wish)).await {
-        Ok(v1::FinishedMany { ends: answers, jobs, quiet: _ }) => (read(ends, answers, api.url()), Ok(jobs)),
+        Ok(v1::FinishedMany { ends: answers, jobs, quiet }) => {
+            (read(ends, answers, api.url()), Ok(Next { jobs, quiet }))
+        }
         Err(error) => {
             let told = ends.into_iter().map(|end| (end, Told::Failed(error.clone()))).collect();
             (told, Err(error))

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use wire::v1::{LeaseWish, LeasedJob};
 
 use super::Worked;
-use super::ends::{self, AT_ONCE, End, Told};
+use super::ends::{self, AT_ONCE, End, Next, Told};
 use super::lease::{self, Left, Taken};
 use crate::handler::Handlers;
 use crate::pace::Pace;
@@ -54,14 +54,14 @@ enum Event {
     /// A run left.
     Left(Left),
     /// A request for jobs was answered, or was not.
-    Asked(Vec<(End, Told)>, Result<Vec<LeasedJob>, Error>),
+    Asked(Vec<(End, Told)>, Result<Next, Error>),
     /// Ends were told, or were not.
     Told(Vec<(End, Told)>),
     /// It is time for what was put off.
     Again,
 }
 
-type Asking = BoxFuture<'static, (Vec<(End, Told)>, Result<Vec<LeasedJob>, Error>)>;
+type Asking = BoxFuture<'static, (Vec<(End, Told)>, Result<Next, Error>)>;
 type Telling = BoxFuture<'static, Vec<(End, Told)>>;
 
 pub(super) struct Shift {
@@ -84,9 +84,12 @@ pub(super) struct Shift {
     tell: Pace,
     /// Whether the server ever handed out jobs, or none.
     welcome: bool,
+    /// Nothing more is taken on.
     stopping: CancellationToken,
     stop: CancellationToken,
     deadline: Option<Instant>,
+    /// It was told to stop from here, and not by the server alone.
+    told_to_stop: bool,
     worked: Worked,
 }
 
@@ -111,6 +114,7 @@ impl Shift {
             stopping: CancellationToken::new(),
             stop: CancellationToken::new(),
             deadline: None,
+            told_to_stop: false,
             worked: Worked::default(),
         }
     }
@@ -133,9 +137,9 @@ impl Shift {
                     self.deadline = Some(Instant::now() + LAST_WORDS);
                 }
                 Event::Left(left) => self.left(left),
-                Event::Asked(told, jobs) => {
+                Event::Asked(told, next) => {
                     self.told(told);
-                    self.asked(jobs)?;
+                    self.asked(next)?;
                 }
                 Event::Told(told) => self.told(told),
                 Event::Again => {}
@@ -202,7 +206,7 @@ impl Shift {
         let quiet = (self.stopping.is_cancelled() && self.asking.is_some()).then(|| self.asked_at + ON_ITS_WAY);
         let at = |time: Option<Instant>| OptionFuture::from(time.map(sleep_until));
         tokio::select! {
-            () = shutdown, if !self.stopping.is_cancelled() => Event::Stop,
+            () = shutdown, if !self.told_to_stop => Event::Stop,
             Some(left) = self.runs.join_next() => match left {
                 Ok(left) => Event::Left(left),
                 // Only if the runtime is shut down under us.
@@ -225,8 +229,21 @@ impl Shift {
 
     fn drain(&mut self) {
         tracing::info!(running = self.runs.len(), within = ?self.rules.drain_within, "stopping");
+        self.told_to_stop = true;
         self.stopping.cancel();
         self.deadline = Some(Instant::now() + self.rules.drain_within);
+    }
+
+    /// The server hands this worker no more jobs: another takes its place. What
+    /// runs may take its time.
+    fn quieten(&mut self) {
+        if !self.stopping.is_cancelled() {
+            tracing::info!(
+                running = self.runs.len(),
+                "this worker is to get no more jobs; it ends when these have ended"
+            );
+            self.stopping.cancel();
+        }
     }
 
     /// Whether everything that was begun has ended, after it was told to stop.
@@ -242,19 +259,22 @@ impl Shift {
         let Some(asking) = self.asking.take() else { return };
         let asked_with = std::mem::take(&mut self.asked_with);
         match asking.now_or_never() {
-            Some((told, jobs)) => {
+            Some((told, next)) => {
                 self.told(told);
-                self.give_back(jobs.unwrap_or_default());
+                self.give_back(next.unwrap_or_default().jobs);
             }
             None => self.ends.extend(asked_with.into_iter().map(|end| End { sent: true, ..end })),
         }
     }
 
-    fn asked(&mut self, jobs: Result<Vec<LeasedJob>, Error>) -> Result<(), Error> {
-        match jobs {
-            Ok(jobs) => {
+    fn asked(&mut self, next: Result<Next, Error>) -> Result<(), Error> {
+        match next {
+            Ok(Next { jobs, quiet }) => {
                 self.welcome = true;
                 self.ask.worked("jobs are taken again");
+                if quiet {
+                    self.quieten();
+                }
                 if self.stopping.is_cancelled() {
                     self.give_back(jobs);
                 } else {

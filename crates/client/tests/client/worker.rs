@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use aloud_client::v1::{Ack, JobView};
+use aloud_client::v1::{Ack, AgentReport, JobView};
 use aloud_client::{
     Aloud, CancellationToken, Cause, Ctx, Ending, Error, Failure, Handlers, Happened, JobKind, Outcome, Phase, Policy,
-    Push, Span, Token, Worked, Worker,
+    Push, Span, Timestamp, Token, Worked, Worker,
 };
 use tokio::sync::{Barrier, Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -69,6 +69,68 @@ async fn jobs_run_at_the_same_time_and_never_more_than_wanted() {
     until("all are done", done).await;
     assert_eq!(working.stop().await, Worked { ended: 40, given_back: 0, lost: 0 });
     assert_eq!(most.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn a_worker_says_which_process_it_is_and_each_attempt_tells_its_release() {
+    let server = Server::start().await;
+    let aloud = server.aloud();
+    let id = aloud.push(&notice(1)).send().await.unwrap().id;
+    let worker = worker(server.aloud()).identity("mail.1.g7.aa", Some("66".to_owned())).unwrap();
+    let working = Working::start(worker.register::<SendNotice, _>(|_: SendNotice, _: Ctx| async {}));
+    assert_eq!(settled(&aloud, &id).await.attempts[0].worker, "mail.1.g7.aa on 66");
+    let told = server.api().agent(&"web1".parse().unwrap(), &report(&[])).await.unwrap();
+    let seen = &told.spoke[0];
+    assert_eq!((seen.worker.as_str(), seen.release.as_deref()), ("mail.1.g7.aa", Some("66")));
+    assert_eq!((seen.leases, seen.jobs), (1, 1));
+    working.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_is_to_be_quiet_ends_what_it_runs_and_is_done_by_itself() {
+    let server = Server::start().await;
+    let aloud = server.aloud();
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (tell, wait) = (Arc::clone(&begun), Arc::clone(&go_on));
+    let handler = move |_: SendNotice, ctx: Ctx| {
+        let (tell, wait) = (Arc::clone(&tell), Arc::clone(&wait));
+        async move {
+            tell.notify_one();
+            ctx.stopping.cancelled().await;
+            wait.notified().await;
+        }
+    };
+    let worker = worker(server.aloud()).identity("mail.1.g7.aa", None).unwrap().drain_within(Duration::ZERO);
+    let working = Working::start(worker.concurrency(2).register::<SendNotice, _>(handler));
+    let first = aloud.push(&notice(1)).send().await.unwrap().id;
+    within("the first runs", begun.notified()).await;
+    server.api().agent(&"web1".parse().unwrap(), &report(&["mail.1.g7.aa"])).await.unwrap();
+    // The handler is told to come to its end, which may take longer than a stop may.
+    go_on.notify_one();
+    let worked = within("it is done by itself", working.task).await.unwrap().unwrap();
+    assert_eq!(worked, Worked { ended: 1, given_back: 0, lost: 0 });
+    assert_eq!(aloud.job(&first).await.unwrap().unwrap().outcome, Some(Outcome::Done));
+    let second = aloud.push(&notice(2)).send().await.unwrap().id;
+    assert_eq!(aloud.job(&second).await.unwrap().unwrap().state, Phase::Ready);
+}
+
+/// What the agent of a host says that wants these workers quiet.
+fn report(quiet: &[&str]) -> AgentReport {
+    AgentReport {
+        agent: "a".to_owned(),
+        version: "0".to_owned(),
+        boot: String::new(),
+        at: Timestamp(0),
+        verdict: job::Verdict::Ok,
+        observations: Vec::new(),
+        tree: None,
+        workers: Vec::new(),
+        heard: 0,
+        wait: Span::ZERO,
+        quiet: quiet.iter().map(|id| (*id).to_owned()).collect(),
+        guards: Vec::new(),
+        answers: Vec::new(),
+    }
 }
 
 #[tokio::test]
