@@ -13,6 +13,7 @@ use job::{AppName, Span};
 use crate::settings::file::{Durability, File};
 use crate::settings::listen::Listen;
 
+pub(crate) mod agents;
 pub(crate) mod jobs;
 pub(crate) mod push;
 
@@ -67,7 +68,9 @@ pub(crate) enum Command {
     Job(jobs::JobArgs),
     /// List the queues, or hold one and let it go on
     Queues(QueuesArgs),
-    /// Say how the server is; the exit code says it too
+    /// List the hosts with an agent, or let one in or lock it out
+    Agents(agents::AgentsArgs),
+    /// Say how everything is; the exit code says it too
     Status(StatusArgs),
 }
 

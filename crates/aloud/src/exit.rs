@@ -62,7 +62,7 @@ impl Exit {
         match self {
             Self::Ok => "done; `status`: all is as it should be",
             Self::No => "refused, or not so: no such job, too late to cancel; `status`: a warning",
-            Self::Critical => "`status` only: critical, or the server cannot be asked",
+            Self::Critical => "`status` only: critical or unknown, or the server cannot be asked",
             Self::Usage => "the command line, or the JSON given with it, is wrong; nothing was sent",
             Self::Unreachable => "the server could not be reached, or it is unknown whether it did what was asked",
             Self::Defect => "a defect in aloud",

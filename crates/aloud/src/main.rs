@@ -17,6 +17,7 @@ use settings::Found;
 use settings::env::Env;
 
 mod age;
+mod agents;
 mod args;
 mod demo;
 #[cfg(test)]
@@ -66,6 +67,7 @@ fn run(args: Args) -> Result<Exit, Report> {
         Command::Jobs(args) => jobs::run(args, found()?),
         Command::Job(args) => job::run(args, found()?),
         Command::Queues(args) => queues::run(args, found()?),
+        Command::Agents(args) => agents::run(args, found()?),
         Command::Status(args) => status::run(args, found()?),
         Command::Demo(args) => demo::run(&args),
         Command::DemoNotice => demo::run_notice(),

@@ -12,10 +12,11 @@ use job::time::SystemClock;
 use queue::Queue;
 use runner::config::Around;
 use runner::{HttpAndExecGuards, Runner};
-use server::{Handle, Options};
+use server::{Agents, Handle, Options};
 use store::Store;
 use tokio::net::TcpListener;
 
+use crate::agents;
 use crate::args::ServerArgs;
 use crate::exit::Exit;
 use crate::report::Report;
@@ -137,6 +138,7 @@ impl Serving {
         let http = listener.map(|listener| {
             let mut options = Options::new(identity.app, secrets.token, env!("CARGO_PKG_VERSION"));
             options.allowed_hosts.clone_from(&settings.allowed_hosts);
+            options.agents = Agents::kept_in(agents::folder(&settings.data));
             options.relaxed = settings.durability == Durability::Relaxed;
             // Who listens at one address is called by it.
             let own = address.map(|address| address.ip()).filter(|ip| !ip.is_unspecified());

@@ -9,9 +9,9 @@ use std::cmp::{Reverse, max};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use job::{Observation, Span, Timestamp, Verdict};
+use job::{Span, Timestamp, Verdict};
 use queue::{Health, QueueState};
-use wire::v1::{LateQueue, LedgerView, PauseView, PausedQueue, Status};
+use wire::v1::{LateQueue, LedgerView, PauseView, PausedQueue, Status, sentence};
 
 use crate::agents::Judged;
 use crate::body::answer;
@@ -53,18 +53,10 @@ fn findings(app: &App, hosts: &[Judged], late: &[LateQueue]) -> Vec<(Verdict, St
     let own = app.queue.findings().into_iter().chain(findings.iter().cloned()).chain(agents.troubles());
     let own = own.map(|finding| (Verdict::Warning, finding));
     let seen = hosts.iter().flat_map(|host| &host.findings).map(|seen| (seen.verdict, sentence(seen)));
-    let late = late.iter().map(|LateQueue { queue, oldest_due, ready, .. }| {
-        (Verdict::Warning, format!("queue {queue}: the oldest of {ready} jobs that are due waits since {oldest_due}"))
-    });
+    let late = late.iter().map(|late| (Verdict::Warning, late.to_string()));
     let mut all: Vec<_> = own.chain(seen).chain(late).collect();
     all.sort_by_key(|(verdict, _)| Reverse(*verdict));
     all
-}
-
-/// An observation as a sentence that says what it is about.
-fn sentence(seen: &Observation) -> String {
-    let subject = seen.subject.to_string();
-    if seen.what.starts_with(&subject) { seen.what.clone() } else { format!("{subject}: {}", seen.what) }
 }
 
 fn late(queues: &[QueueState], now: Timestamp, max_latency: Span) -> Vec<LateQueue> {

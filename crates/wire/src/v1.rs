@@ -25,7 +25,7 @@ mod view;
 pub use agent::{
     Action, AgentAnswer, AgentLeaseWish, AgentList, AgentReport, Answered, AskedJob, GiveOrder, GivenOrder,
     GuardAnswer, GuardQuestion, HostView, Order, PeerSeen, ReadyBy, ReleaseReport, TreeReport, WorkerReport,
-    WorkerSeen, WorkerState,
+    WorkerSeen, WorkerState, sentence,
 };
 pub use finish::{
     Ack, Extend, Extended, Fail, FinishAck, FinishFail, FinishMany, FinishedMany, FinishedOne, Settled, Snooze,

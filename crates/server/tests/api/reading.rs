@@ -452,7 +452,7 @@ async fn the_status_tells_which_queues_are_held_and_where_work_is_late() {
     );
     assert_snapshot!(
         status.at("/findings"),
-        @r#"["queue mail: the oldest of 1 jobs that are due waits since 2026-12-01T09:00:00.000Z"]"#
+        @r#"["queue mail: 1 job that is due, the oldest since 2026-12-01T09:00:00.000Z"]"#
     );
     assert_eq!(status.at("/verdict"), "warning");
     server.stop().await;

@@ -11,7 +11,7 @@ mod lease;
 mod report;
 
 pub use answer::{Action, AgentAnswer, AskedJob, GiveOrder, GivenOrder, GuardQuestion, Order, PeerSeen, WorkerSeen};
-pub use host::{AgentList, HostView};
+pub use host::{AgentList, HostView, sentence};
 pub use lease::AgentLeaseWish;
 pub use report::{AgentReport, Answered, GuardAnswer, ReadyBy, ReleaseReport, TreeReport, WorkerReport, WorkerState};
 

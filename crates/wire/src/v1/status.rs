@@ -1,5 +1,7 @@
 //! How everything is: `GET /v1/status`.
 
+use std::fmt;
+
 use job::{Outcome, QueueName, Span, Timestamp, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +61,15 @@ pub struct LateQueue {
     pub late: Span,
     /// How many jobs are due.
     pub ready: u64,
+}
+
+impl fmt::Display for LateQueue {
+    /// As it stands among the findings of a status.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { queue, oldest_due, ready, .. } = self;
+        let (jobs, are) = if *ready == 1 { ("job", "is") } else { ("jobs", "are") };
+        write!(f, "queue {queue}: {ready} {jobs} that {are} due, the oldest since {oldest_due}")
+    }
 }
 
 /// A queue that is held.

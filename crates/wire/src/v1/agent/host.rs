@@ -12,6 +12,13 @@ pub struct AgentList {
     pub agents: Vec<HostView>,
 }
 
+/// An observation as a sentence that says what it is about, as it stands among
+/// the findings of a status.
+pub fn sentence(seen: &Observation) -> String {
+    let subject = seen.subject.to_string();
+    if seen.what.starts_with(&subject) { seen.what.clone() } else { format!("{subject}: {}", seen.what) }
+}
+
 /// A host, as its agent said last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HostView {
