@@ -32,6 +32,7 @@ pub(crate) async fn report(
     Json(Object(report)): Json<Object<AgentReport>>,
 ) -> Result<Response, Problem> {
     report.check()?;
+    report.speaks_of(&host)?;
     let (agents, ip) = (&app.options.agents, address.map(|address| address.ip()));
     let mut news = agents.news();
     agents
@@ -58,12 +59,11 @@ pub(crate) async fn report(
 /// Hands an agent jobs that it runs itself.
 pub(crate) async fn lease(
     State(app): State<App>,
-    HostPath(host): HostPath,
+    HostPath(_): HostPath,
     Json(Object(wish)): Json<Object<AgentLeaseWish>>,
 ) -> Result<Response, Problem> {
     wish.check()?;
     let AgentLeaseWish { kind, worker, limit, wait, for_ } = wish;
-    tracing::trace!(%host, %kind, "an agent asks for jobs");
     let wish = Wish { from: From::Kind(kind), worker, limit, wait, lease_for: for_ };
     let jobs = match take(&app, &Speaker::Agent, wish).await? {
         Taken::Jobs(jobs) => jobs,

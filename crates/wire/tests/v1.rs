@@ -88,6 +88,9 @@ fn is_answered(bytes: &[u8]) {
     read::<v1::Snooze>(bytes, |snooze| drop(snooze.into_ending()));
     read::<v1::FinishMany>(bytes, |finish| drop(finish.check()));
     read::<v1::PauseQueue>(bytes, |pause| drop(pause.check()));
+    read::<v1::AgentReport>(bytes, |report| drop((report.check(), report.bounded().check())));
+    read::<v1::AgentLeaseWish>(bytes, |wish| drop(wish.check()));
+    read::<v1::GiveOrder>(bytes, drop);
     read::<v1::JobQuery>(bytes, |query| drop(query.check()));
 }
 
@@ -120,6 +123,11 @@ fn almost() -> impl Strategy<Value = String> {
         "acks",
         "fails",
         "state",
+        "agent",
+        "observations",
+        "workers",
+        "quiet",
+        "order",
         "colour",
     ]);
     let value = prop_oneof![

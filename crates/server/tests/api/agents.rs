@@ -383,6 +383,9 @@ async fn a_report_beyond_its_bounds_is_refused() {
     let worker = json!({"id": "w", "pool": "mail", "generation": 1, "state": "ready", "since": "2026-12-01T09:00:00Z", "current": true});
     let many = with(report("a"), "workers", json!(vec![worker; 501]));
     assert_eq!(fleet.report("web1", &many).await.status, 422);
+    let other = fleet.report("web2", &with(report("a"), "observations", json!([observation("ok", "fine")]))).await;
+    let why = "`observations`: the agent of web2 speaks of its own host, and not of workers mail on web1";
+    assert_eq!(other.at("/title"), why);
     let large = with(report("a"), "version", json!("x".repeat(2 << 20)));
     assert_eq!(fleet.report("web1", &large).await.status, 413);
     assert_eq!(fleet.report("web1", &with(report("a"), "ready", json!(1))).await.status, 400);
@@ -469,4 +472,16 @@ async fn no_agent_and_no_answer_are_errors_and_never_a_no() {
         "no agent that can ask `still-wanted` reports: host web1 has not reported since 2026-12-01T09:00:00.000Z"
     );
     fleet.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_stops_answers_agents_that_wait() {
+    let fleet = Fleet::start().await;
+    let heard = fleet.report("web1", &report("a")).await.at("/heard");
+    let waiting = with(with(with(report("a"), "heard", heard.clone()), "wait", json!("60s")), "version", json!("2"));
+    let mut poll = fleet.wait_with("web1", &waiting).await;
+    // The report is in, and waits for its answer.
+    while fleet.server.client.get("/v1/agents").await.at("/agents/0/version") != "2" {}
+    fleet.stop().await;
+    assert_eq!(last_answer(&mut poll).await.at("/heard"), heard);
 }

@@ -6,6 +6,7 @@
 //! for by the next.
 
 mod answer;
+mod bounds;
 mod host;
 mod lease;
 mod report;

@@ -3,9 +3,6 @@
 use job::{Observation, PoolName, Span, Timestamp, Verdict};
 use serde::{Deserialize, Serialize};
 
-use super::{few, text};
-use crate::v1::Refused;
-
 /// `POST /v1/agents/{host}`: how the host is, as its agent sees it.
 ///
 /// It is the whole of what the agent knows, each time: what a report does not
@@ -198,87 +195,11 @@ impl From<GuardAnswer> for job::Answer {
     }
 }
 
-impl AgentReport {
-    /// The most observations of one report.
-    pub const MAX_OBSERVATIONS: usize = 200;
-    /// The longest sentence or line of evidence of an observation, in bytes.
-    pub const MAX_LINE_BYTES: usize = 1_000;
-    /// The most workers of one report.
-    pub const MAX_WORKERS: usize = 500;
-    /// The most releases of one report.
-    pub const MAX_RELEASES: usize = 100;
-    /// The most guards of one report.
-    pub const MAX_GUARDS: usize = 100;
-    /// The most answers of one report.
-    pub const MAX_ANSWERS: usize = 200;
-    /// The longest wait.
-    pub const MAX_WAIT: Span = Span::from_secs(60);
-    /// The longest id of a worker, an agent or a release, in bytes.
-    pub const MAX_ID_BYTES: usize = 100;
-
-    /// Whether what it says lies within its bounds.
-    pub fn check(&self) -> Result<(), Refused> {
-        text("agent", &self.agent, Self::MAX_ID_BYTES)?;
-        text("version", &self.version, Self::MAX_ID_BYTES)?;
-        if self.boot.len() > Self::MAX_ID_BYTES {
-            return Err(Refused::new("boot", format!("at most {} bytes", Self::MAX_ID_BYTES)));
-        }
-        if self.wait > Self::MAX_WAIT {
-            return Err(Refused::new("wait", format!("at most {}", Self::MAX_WAIT)));
-        }
-        self.check_observations()?;
-        self.check_workers()?;
-        self.check_tree()?;
-        few("guards", &self.guards, Self::MAX_GUARDS)?;
-        self.guards.iter().try_for_each(|guard| text("guards", guard, job::Guard::MAX_BYTES))?;
-        few("answers", &self.answers, Self::MAX_ANSWERS)
-    }
-
-    fn check_observations(&self) -> Result<(), Refused> {
-        few("observations", &self.observations, Self::MAX_OBSERVATIONS)?;
-        for seen in &self.observations {
-            if seen.what.is_empty() || seen.what.len() > Self::MAX_LINE_BYTES {
-                let why = format!("`what` has 1 to {} bytes", Self::MAX_LINE_BYTES);
-                return Err(Refused::new("observations", why));
-            }
-            let long = seen.evidence.iter().any(|line| line.len() > Self::MAX_LINE_BYTES);
-            if seen.evidence.len() > Observation::MAX_EVIDENCE || long {
-                let (lines, bytes) = (Observation::MAX_EVIDENCE, Self::MAX_LINE_BYTES);
-                let why = format!("`evidence` has at most {lines} lines of at most {bytes} bytes");
-                return Err(Refused::new("observations", why));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_workers(&self) -> Result<(), Refused> {
-        few("workers", &self.workers, Self::MAX_WORKERS)?;
-        for worker in &self.workers {
-            text("workers", &worker.id, Self::MAX_ID_BYTES)?;
-            worker.release.iter().try_for_each(|release| text("workers", release, Self::MAX_ID_BYTES))?;
-        }
-        few("quiet", &self.quiet, Self::MAX_WORKERS)?;
-        self.quiet.iter().try_for_each(|id| text("quiet", id, Self::MAX_ID_BYTES))
-    }
-
-    fn check_tree(&self) -> Result<(), Refused> {
-        let Some(tree) = &self.tree else { return Ok(()) };
-        text("tree", &tree.root, 4_096)?;
-        tree.current.iter().try_for_each(|id| text("tree", id, 255))?;
-        few("tree", &tree.releases, Self::MAX_RELEASES)?;
-        for release in &tree.releases {
-            text("tree", &release.id, 255)?;
-            release.note.iter().try_for_each(|note| text("tree", note, Self::MAX_LINE_BYTES))?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const REPORT: &str = r#"{"agent":"x1","version":"0.1.0","at":"2026-12-01T09:00:00.000Z","verdict":"ok","observations":[
+    pub(crate) const REPORT: &str = r#"{"agent":"x1","version":"0.1.0","at":"2026-12-01T09:00:00.000Z","verdict":"ok","observations":[
         {"subject":{"host":"web1"},"at":"2026-12-01T09:00:00.000Z","verdict":"ok","what":"it is up"}],
         "tree":{"root":"/srv/notice","current":"66","releases":[{"id":"66","in_use":true}]},
         "workers":[{"id":"mail.2.g7.x3f9","pool":"mail","pid":7,"release":"66","generation":7,"state":"ready",
@@ -299,31 +220,5 @@ mod tests {
         let answers: Vec<job::Answer> = read.answers.into_iter().map(Into::into).collect();
         let no = job::Answer::No(Some("off".to_owned()));
         assert_eq!(answers, [no, job::Answer::Error("exit 1".to_owned()), job::Answer::Yes]);
-    }
-
-    #[test]
-    fn a_report_beyond_its_bounds_is_refused_by_field() {
-        let check = |change: fn(&mut AgentReport), expected: &str| {
-            let mut report = report();
-            change(&mut report);
-            assert_eq!(report.check().unwrap_err().to_string(), expected);
-        };
-        check(
-            |r| r.observations = vec![r.observations[0].clone(); 201],
-            "`observations`: there are 201, and at most 200 are allowed",
-        );
-        check(
-            |r| r.observations[0].evidence = vec![String::new(); 41],
-            "`observations`: `evidence` has at most 40 lines of at most 1000 bytes",
-        );
-        check(|r| r.observations[0].what.clear(), "`observations`: `what` has 1 to 1000 bytes");
-        check(|r| r.workers = vec![r.workers[0].clone(); 501], "`workers`: there are 501, and at most 500 are allowed");
-        check(|r| r.wait = Span::from_secs(61), "`wait`: at most 1m");
-        check(|r| r.agent.clear(), "`agent`: give a text of 1 to 100 bytes without control characters");
-        check(
-            |r| r.quiet = vec!["a\u{7}".to_owned()],
-            "`quiet`: give a text of 1 to 100 bytes without control characters",
-        );
-        check(|r| r.guards = vec!["g".to_owned(); 101], "`guards`: there are 101, and at most 100 are allowed");
     }
 }
