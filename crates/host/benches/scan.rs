@@ -2,8 +2,6 @@
 //!
 //! `cargo bench -p aloud-host`
 
-#![expect(missing_docs, reason = "criterion writes a function without")]
-
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 

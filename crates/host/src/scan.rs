@@ -197,3 +197,67 @@ impl Users<'_> {
             && self.hidden.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RELEASE: FileId = FileId { dev: 1, ino: 65 };
+
+    fn process(how: Option<How>, unseen: Option<How>) -> Process {
+        let found = how.map(|how| Use { target: RELEASE, how, path: "/srv/releases/65".into(), deleted: false });
+        Process {
+            id: ProcessId { pid: 7, start: 9 },
+            parent: 1,
+            uid: Seen::Known(33),
+            name: "php".to_owned(),
+            command: Seen::Known(Vec::new()),
+            cwd: Seen::Gone,
+            exe: Seen::Gone,
+            cgroup: Seen::Gone,
+            uses: found.into_iter().collect(),
+            unseen: unseen.map(|how| Unseen { how, why: Blind::Denied }).into_iter().collect(),
+        }
+    }
+
+    fn scan_of(processes: Vec<Process>) -> Scan {
+        let (at, took) = (Timestamp(0), Span::ZERO);
+        Scan { processes, faceless: Vec::new(), hidden: None, depth: Depth::Full, at, took }
+    }
+
+    #[test]
+    fn whoever_could_not_be_seen_may_be_a_user() {
+        let check = |how, unseen, expect: [usize; 3]| {
+            let scan = scan_of(vec![process(how, unseen)]);
+            let users = scan.users_of(RELEASE);
+            assert_eq!([users.certain.len(), users.possible.len(), users.named.len()], expect, "{how:?} {unseen:?}");
+            assert_eq!(users.is_nobody(), expect[..2] == [0, 0], "{how:?} {unseen:?}");
+            let other = scan.users_of(FileId { ino: 66, ..RELEASE });
+            assert_eq!((other.certain.len(), other.possible.len()), (0, expect[1].max(usize::from(is_blind(unseen)))));
+        };
+        check(None, None, [0, 0, 0]);
+        for how in [How::Cwd, How::Root, How::Exe, How::Map, How::OpenFile, How::Mount, How::Argument] {
+            check(Some(how), None, [1, 0, 0]);
+            check(Some(how), Some(How::Exe), [1, 0, 0]);
+            check(None, Some(how), [0, 1, 0]);
+            check(Some(How::Variable), Some(how), [0, 1, 0]);
+        }
+        check(Some(How::Variable), None, [0, 0, 1]);
+        check(None, Some(How::Variable), [0, 0, 0]);
+    }
+
+    fn is_blind(unseen: Option<How>) -> bool {
+        unseen.is_some_and(|how| how != How::Variable)
+    }
+
+    #[test]
+    fn nobody_is_only_said_of_all_processes_looked_at_closely() {
+        assert!(scan_of(Vec::new()).users_of(RELEASE).is_nobody());
+        let quick = Scan { depth: Depth::Quick, ..scan_of(Vec::new()) };
+        let hidden = Scan { hidden: Some(Blind::Hidden), ..scan_of(Vec::new()) };
+        let faceless = Scan { faceless: vec![(7, Blind::Denied)], ..scan_of(Vec::new()) };
+        for scan in [quick, hidden, faceless] {
+            assert!(!scan.users_of(RELEASE).is_nobody(), "{scan:?}");
+        }
+    }
+}

@@ -64,39 +64,37 @@ impl<'a> Homes<'a> {
         }
     }
 
-    /// The targets in which the file lies that the kernel calls `text`, also
-    /// with ` (deleted)`, for a process whose root is `root`.
-    pub(super) fn of_file(&mut self, file: FileId, text: &Path, root: &Look<Folder>) -> Look<Vec<FileId>> {
+    /// Where the file lies that the kernel calls `text`, also with ` (deleted)`,
+    /// for a process whose root is `root`.
+    pub(super) fn of_file(&mut self, file: FileId, text: &Path, root: &Look<Folder>) -> Look<Home> {
         let key = (text.to_owned(), file);
         if let Some(known) = self.files.get(&key) {
-            return Ok(known.clone());
+            return Ok(Home { targets: known.clone(), deleted: false });
         }
         let our_root = Folder::at(Path::new("/"));
         let ours = self.by_name(&our_root, file, text);
         if let Ok(Named { target, is_it: true }) = ours {
-            let found: Vec<_> = target.into_iter().collect();
-            self.files.insert(key, found.clone());
-            return Ok(found);
+            let targets: Vec<_> = target.into_iter().collect();
+            self.files.insert(key, targets.clone());
+            return Ok(Home { targets, deleted: false });
         }
         let theirs = self.by_name(root, file, text);
         if let Ok(Named { target, is_it: true }) = theirs {
-            return Ok(target.into_iter().collect());
+            return Ok(Home { targets: target.into_iter().collect(), deleted: false });
         }
-        if let Some(path) = text.as_os_str().as_bytes().strip_suffix(b" (deleted)") {
-            return self.of_deleted(Path::new(OsStr::from_bytes(path)));
+        if let Some(path) = without_deleted(text) {
+            return Ok(Home { targets: self.of_deleted(path)?, deleted: true });
         }
         // What it is called leads to another file. Some file systems number a
         // file in two ways, so that may still be the one.
-        let mut found = self.targets.around(text);
+        let mut targets = self.targets.around(text);
         match (theirs, ours) {
-            (Ok(named), _) | (Err(_), Ok(named)) => {
-                found.extend(named.target.filter(|target| !found.contains(target)));
-                Ok(found)
-            }
-            (Err(_), Err(_)) if !found.is_empty() => Ok(found),
-            (Err(Lack::Blind(why)), _) | (_, Err(Lack::Blind(why))) => Err(Lack::Blind(why)),
-            (Err(Lack::Gone), Err(Lack::Gone)) => Err(Lack::Blind(Blind::Raced)),
+            (Ok(named), _) | (Err(_), Ok(named)) => targets.extend(named.target.filter(|one| !targets.contains(one))),
+            (Err(_), Err(_)) if !targets.is_empty() => {}
+            (Err(Lack::Blind(why)), _) | (_, Err(Lack::Blind(why))) => return Err(Lack::Blind(why)),
+            (Err(Lack::Gone), Err(Lack::Gone)) => return Err(Lack::Blind(Blind::Raced)),
         }
+        Ok(Home { targets, deleted: false })
     }
 
     /// Nothing has the name of a deleted file any more, except what replaced
@@ -122,12 +120,25 @@ impl<'a> Homes<'a> {
     }
 }
 
+/// Where a file lies.
+pub(super) struct Home {
+    /// In which targets: one, or all that are called the same.
+    pub(super) targets: Vec<FileId>,
+    /// Whether the kernel's ` (deleted)` is its word, and not part of the name.
+    pub(super) deleted: bool,
+}
+
 /// What a name led to.
 struct Named {
     /// The target in which it lies.
     target: Option<FileId>,
     /// Whether it is the file that was asked for.
     is_it: bool,
+}
+
+/// `text` without ` (deleted)` at its end, if that is there.
+pub(super) fn without_deleted(text: &Path) -> Option<&Path> {
+    Some(Path::new(OsStr::from_bytes(text.as_os_str().as_bytes().strip_suffix(b" (deleted)")?)))
 }
 
 /// A folder always has one above it. One that has not was moved away from what

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 
-use super::home::Homes;
+use super::home::{Homes, without_deleted};
 use super::mounted::Mounted;
 use super::{Depth, Process, Unseen};
 use crate::file::{FileId, Place};
@@ -157,7 +157,7 @@ impl<'a> Eye<'a> {
     fn see_exe(&mut self, body: &Folder, root: &Look<Folder>, found: &mut Found<'_>) -> Seen<Place> {
         let place = body.handle("exe").and_then(|exe| {
             let place = self.proc.place(&exe)?;
-            let homes = self.homes.of_file(place.id, &place.as_told(), root);
+            let homes = self.homes.of_file(place.id, &place.as_told(), root).map(|home| home.targets);
             found.at(How::Exe, homes, &place.path, place.deleted);
             Ok(place)
         });
@@ -193,7 +193,7 @@ impl<'a> Eye<'a> {
             let folder = files.enter(&name)?;
             self.homes.of_place(&folder, &place)
         } else {
-            self.homes.of_file(place.id, &place.as_told(), root)
+            self.homes.of_file(place.id, &place.as_told(), root).map(|home| home.targets)
         };
         found.at(How::OpenFile, homes, &place.path, place.deleted);
         Ok(())
@@ -207,9 +207,13 @@ impl<'a> Eye<'a> {
             Err(lack) => return found.lacks(How::Map, lack),
         };
         for file in maps {
-            let homes = self.homes.of_file(file.id, &file.path, root);
-            let deleted = file.path.as_os_str().as_bytes().ends_with(b" (deleted)");
-            found.at(How::Map, homes, &file.path, deleted);
+            match self.homes.of_file(file.id, &file.path, root) {
+                Ok(home) => {
+                    let path = without_deleted(&file.path).filter(|_| home.deleted).unwrap_or(&file.path);
+                    found.at(How::Map, Ok(home.targets), path, home.deleted);
+                }
+                Err(lack) => found.lacks(How::Map, lack),
+            }
         }
     }
 

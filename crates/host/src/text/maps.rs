@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use super::{number, unescaped};
+use super::number;
 use crate::file::{self, FileId};
 
 /// A file that is mapped, once for each run of lines that name it.
@@ -30,13 +30,25 @@ pub(crate) fn maps(bytes: &[u8]) -> Option<Vec<Mapped>> {
         if !path.starts_with(b"/") || ino == 0 {
             continue;
         }
-        let path = PathBuf::from(OsString::from_vec(unescaped(path)));
+        let path = PathBuf::from(OsString::from_vec(with_line_ends(path)));
         let id = FileId { dev, ino };
         if files.last().is_none_or(|last| last.id != id || last.path != path) {
             files.push(Mapped { id, path });
         }
     }
     Some(files)
+}
+
+/// The kernel escapes line ends here, and neither spaces nor backslashes.
+fn with_line_ends(path: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((&first, tail)) = rest.split_first() {
+        let (byte, tail) = rest.strip_prefix(br"\012").map_or((first, tail), |tail| (b'\n', tail));
+        plain.push(byte);
+        rest = tail;
+    }
+    plain
 }
 
 /// A device as its two numbers in hexadecimal: `fe:00`.
@@ -56,7 +68,7 @@ mod tests {
 55d1-55d2 r-xp 00001000 fe:00 123                        /usr/bin/php8.2
 55d2-55d3 rw-p 00000000 00:00 0                          [heap]
 7f00-7f01 rw-p 00000000 00:00 0 
-7f01-7f02 r--s 00000000 fe:00 9                          /srv/app/releases/65/a b\012c  d.so (deleted)
+7f01-7f02 r--s 00000000 fe:00 9                          /srv/app/releases/65/a b\012c\040  d.so (deleted)
 7f02-7f03 rw-s 00000000 00:01 1024                       /dev/zero (deleted)
 7f03-7f04 rw-s 00000000 00:0e 5                          anon_inode:[perf_event]
 ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0  [vsyscall]
@@ -64,7 +76,7 @@ ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0  [vsyscall]
         let read: Vec<_> = maps(text).unwrap().into_iter().map(|file| (file.id.ino, file.path)).collect();
         let expect = [
             (123, "/usr/bin/php8.2"),
-            (9, "/srv/app/releases/65/a b\nc  d.so (deleted)"),
+            (9, "/srv/app/releases/65/a b\nc\\040  d.so (deleted)"),
             (1_024, "/dev/zero (deleted)"),
         ];
         assert_eq!(read, expect.map(|(ino, path)| (ino, PathBuf::from(path))));
