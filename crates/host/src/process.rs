@@ -79,8 +79,10 @@ pub fn children(id: ProcessId) -> Seen<Vec<ProcessId>> {
     let look = || -> Look<Vec<ProcessId>> {
         identified(id)?;
         let proc = Proc::open()?;
-        if let Some(why) = veil::over(&proc) {
-            return Err(Lack::Blind(why));
+        match veil::over(&proc) {
+            // Children are always in this pid namespace, or in one below it.
+            None | Some(Blind::Outside) => {}
+            Some(why) => return Err(Lack::Blind(why)),
         }
         let mut children = Vec::new();
         for pid in proc.pids()? {

@@ -1,5 +1,6 @@
 //! One process, looked at.
 
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -78,6 +79,7 @@ impl<'a> Eye<'a> {
             if !raced || looks == LOOKS {
                 return Ok(Some(process));
             }
+            std::thread::yield_now();
         }
     }
 
@@ -90,8 +92,7 @@ impl<'a> Eye<'a> {
         let root = body.enter("root");
         self.see_root(&root, &mut found);
         let exe = self.see_exe(body, &root, &mut found);
-        let command = folder.read("cmdline", text::START_BYTES).map(|bytes| text::texts(&bytes));
-        let command = found.keep(How::Argument, command);
+        let command = found.keep(How::Argument, command(body));
         if let Seen::Known(command) = &command {
             command.iter().for_each(|argument| found.named(How::Argument, argument.as_bytes()));
         }
@@ -234,18 +235,15 @@ impl<'a> Eye<'a> {
         let cwd = cwd.as_ref().known().map(|place| place.id);
         let root = root.as_ref().ok().and_then(|root| root.id().ok());
         for number in numbers.into_iter().filter(|number| *number != pid) {
+            let Ok(thread) = threads.enter(number.to_string()) else { continue };
             for (name, how, of_process) in [("cwd", How::Cwd, cwd), ("root", How::Root, root)] {
-                let own = threads.enter(number.to_string()).and_then(|thread| {
-                    if Some(FileId::from(&thread.stat(name)?)) == of_process {
-                        return Ok(None);
-                    }
-                    Ok(Some(thread))
-                });
-                match own {
-                    Ok(None) | Err(Lack::Gone) => {}
-                    Ok(Some(thread)) => {
+                match thread.stat(name) {
+                    Ok(stat) if Some(FileId::from(&stat)) == of_process => {}
+                    Ok(_) => {
                         self.see_folder(&thread, name, how, found);
                     }
+                    // Of one that has ended the system says that we are not allowed.
+                    Err(_) if !runs(&thread) => {}
                     Err(lack) => found.lacks(how, lack),
                 }
             }
@@ -253,13 +251,28 @@ impl<'a> Eye<'a> {
     }
 }
 
+fn command(body: &Folder) -> Look<Vec<OsString>> {
+    let bytes = body.read("cmdline", text::START_BYTES)?;
+    // Nobody is called by nothing, but some wipe it out.
+    if bytes.is_empty() && process::stat(body)?.may_be_starting() {
+        return Err(Lack::Blind(Blind::Raced));
+    }
+    Ok(text::texts(&bytes))
+}
+
 /// A thread that still runs, to see the process through.
 fn another_thread(folder: &Folder, pid: i32) -> Option<Folder> {
     let threads = folder.enter("task").ok()?;
     let others = threads.numbers(".").ok()?.into_iter().filter(|number| *number != pid);
-    others
-        .filter_map(|number| threads.enter(number.to_string()).ok())
-        .find(|thread| process::stat(thread).is_ok_and(|stat| !stat.first_thread_ended()))
+    others.filter_map(|number| threads.enter(number.to_string()).ok()).find(runs)
+}
+
+/// Whether a thread may still run.
+fn runs(thread: &Folder) -> bool {
+    match process::stat(thread) {
+        Ok(stat) => !stat.first_thread_ended(),
+        Err(lack) => lack != Lack::Gone,
+    }
 }
 
 /// What was found out about one process so far.

@@ -14,6 +14,7 @@ pub(crate) struct Stat {
     pub(crate) start: u64,
     state: u8,
     flags: u64,
+    arguments_end: u64,
 }
 
 /// `PF_EXITING` and `PF_KTHREAD`, which have been the same since there is git.
@@ -28,6 +29,12 @@ impl Stat {
     /// Whether it is part of the kernel, and uses no files of its own.
     pub(crate) fn is_kernel(&self) -> bool {
         self.flags & KERNEL_THREAD != 0
+    }
+
+    /// Whether its command line is still being put together: it has just
+    /// started a program. Also told of one whose memory we may not look into.
+    pub(crate) fn may_be_starting(&self) -> bool {
+        self.arguments_end == 0
     }
 
     /// Whether nothing of it runs any more: it is a zombie, or on the way there.
@@ -60,6 +67,7 @@ pub(crate) fn stat(bytes: &[u8]) -> Option<Stat> {
         flags: number(field(9)?)?,
         threads: number(field(20)?)?,
         start: number(field(22)?)?,
+        arguments_end: number(field(49)?)?,
     })
 }
 
@@ -74,23 +82,26 @@ mod tests {
     use super::*;
 
     const REST: &str = "7 7 7 0 -1 4194304 100 0 0 0 1 2 0 0 20 0 3 0 98765 6000000 200 18446744073709551615";
+    /// The fields from the 26th to the last, of which the 49th is the end of the arguments.
+    const MEMORY: &str = "1 1 1 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0 1 1 1 140 150 150 160 0";
 
     #[test]
     fn a_name_may_hold_what_it_likes() {
         for name in ["php", "php-fpm: pool", "a) R 1 (b", "", ")", "(", ")))", "line\nend", "tab\tand ) Z 0"] {
-            let text = format!("4711 ({name}) S {REST}\n");
+            let text = format!("4711 ({name}) S {REST} {MEMORY}\n");
             let read = stat(text.as_bytes()).unwrap();
             assert_eq!((read.pid, read.name.as_str(), read.parent), (4711, name, 7), "{name:?}");
             assert_eq!((read.threads, read.start), (3, 98_765), "{name:?}");
             assert!(!read.is_kernel() && !read.has_ended() && !read.first_thread_ended(), "{name:?}");
         }
-        assert_eq!(stat(b"1 (\xff\xfe) S 7 7 7 0 -1 0 1 0 0 0 1 2 0 0 20 0 3 0 9 6").unwrap().name, "\u{fffd}\u{fffd}");
+        let bytes = [b"1 (\xff\xfe) S ", REST.as_bytes(), b" ", MEMORY.as_bytes()].concat();
+        assert_eq!(stat(&bytes).unwrap().name, "\u{fffd}\u{fffd}");
     }
 
     #[test]
     fn one_that_has_ended_is_told_from_one_whose_first_thread_has() {
         let read = |state: &str, flags: u64, threads: u32| {
-            let text = format!("1 (x) {state} 7 7 7 0 -1 {flags} 1 0 0 0 1 2 0 0 20 0 {threads} 0 9 6");
+            let text = format!("1 (x) {state} 7 7 7 0 -1 {flags} 1 0 0 0 1 2 0 0 20 0 {threads} 0 9 6 2 1 {MEMORY}");
             let read = stat(text.as_bytes()).unwrap();
             (read.has_ended(), read.first_thread_ended(), read.is_kernel())
         };
@@ -103,11 +114,15 @@ mod tests {
 
     #[test]
     fn half_a_line_is_no_line() {
-        let whole = format!("4711 (x) S {REST}");
-        for length in 0..whole.find("98765").unwrap() {
+        let whole = format!("4711 (x) S {REST} {MEMORY}");
+        assert!(!stat(whole.as_bytes()).unwrap().may_be_starting());
+        assert!(
+            stat(whole.replace(" 150 150 ", " 0 0 ").replace(" 140 0 ", " 0 0 ").as_bytes()).unwrap().may_be_starting()
+        );
+        for length in 0..whole.find(" 150").unwrap() {
             assert_eq!(stat(&whole.as_bytes()[..length]), None, "{length}");
         }
-        assert_eq!(stat(b"x (x) S 7 7 7 0 -1 0 1 0 0 0 1 2 0 0 20 0 3 0 9"), None);
+        assert_eq!(stat(format!("x (x) S {REST} {MEMORY}").as_bytes()), None);
         assert_eq!(stat(b")("), None);
     }
 

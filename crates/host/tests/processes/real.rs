@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use host::{Depth, FileId, How, Process, ProcessId, Scan, Seen, Targets, Users, process, scan};
 use job::time::SystemClock;
+use job::{Clock, Span};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tempfile::TempDir;
 
@@ -72,6 +73,9 @@ impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
         // Its children are in its group too, and end with it.
         let child = command.process_group(0).spawn().unwrap();
+        // For a moment it has left this program and not yet started the other.
+        let command_line = format!("/proc/{}/cmdline", child.id());
+        until("it has a command line", || std::fs::read(&command_line).is_ok_and(|text| !text.is_empty()));
         let id = process::of(i32::try_from(child.id()).unwrap()).known().unwrap();
         Self { child, id }
     }
@@ -124,6 +128,15 @@ pub(crate) fn seen<'a>(scan: &'a Scan, running: &Running) -> &'a Process {
 
 pub(crate) fn is_certain(users: &Users<'_>, id: ProcessId) -> bool {
     users.certain.iter().any(|(process, _)| process.id == id)
+}
+
+/// Waits for what must come soon.
+pub(crate) fn until(what: &str, so: impl Fn() -> bool) {
+    let began = SystemClock::resume(None).now().mono;
+    while !so() {
+        assert!(SystemClock::resume(None).now().mono.since(began) < Span::from_secs(20), "{what}");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
 }
 
 /// Copies a program that is to be run. By another process: this one may fork

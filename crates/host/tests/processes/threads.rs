@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use host::{Depth, How};
+use host::{Depth, How, Seen};
 
 use crate::real::{Running, Tree, look, uses_by};
 
@@ -43,7 +43,9 @@ ctypes.CDLL(None).pthread_exit(None)
     for depth in [Depth::Quick, Depth::Full] {
         let scan = look(&[&release], depth);
         assert!(uses_by(&scan, &running, &release, How::Cwd));
-        assert_eq!(scan.process(running.id).unwrap().unseen, []);
+        let process = scan.process(running.id).unwrap();
+        assert_eq!(process.unseen, []);
+        assert!(matches!(&process.command, Seen::Known(command) if command.iter().any(|text| text == "-c")));
     }
 }
 

@@ -1,13 +1,12 @@
 //! The other ways in which a process uses a folder.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use host::{Blind, Depth, How, Process, Seen};
 
 use crate::real::{
-    Release, Running, Tree, copy_program, is_certain, kill_uncollected, known, look, seen, uses_by, ways,
+    Release, Running, Tree, copy_program, is_certain, kill_uncollected, known, look, seen, until, uses_by, ways,
 };
 
 /// A copy of `sleep` in the release, running, its working directory elsewhere.
@@ -207,6 +206,7 @@ fn a_process_that_passes_its_place_on_is_never_missed() {
             users.certain.is_empty() && users.hidden.is_none() && users.possible.is_empty()
         })
         .count();
-    std::fs::File::create(&stop).unwrap().flush().unwrap();
+    std::fs::write(&stop, "").unwrap();
+    until("the last of them has ended", || look(&[&release], Depth::Full).users_of(release.id).certain.is_empty());
     assert_eq!(missed, 0);
 }
