@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::file::{FileId, Place};
+use crate::file::FileId;
 use crate::proc::Folder;
 use crate::seen::{Blind, Lack, Look};
 use crate::targets::Targets;
@@ -33,7 +33,11 @@ impl<'a> Homes<'a> {
     ///
     /// Goes up by `..`, which knows no names: it works after a rename, and in a
     /// folder that is deleted.
-    pub(super) fn of_folder(&mut self, folder: &Folder) -> Look<Option<FileId>> {
+    pub(super) fn of_folder(&mut self, folder: &Folder) -> Look<Vec<FileId>> {
+        Ok(self.above(folder)?.into_iter().collect())
+    }
+
+    fn above(&mut self, folder: &Folder) -> Look<Option<FileId>> {
         let mut way = vec![folder.id()?];
         let mut above: Option<Folder> = None;
         for _ in 0..MAX_FOLDERS {
@@ -52,16 +56,6 @@ impl<'a> Homes<'a> {
             above = Some(next);
         }
         Err(Lack::Blind(Blind::Failed(format!("it lies {MAX_FOLDERS} folders deep"))))
-    }
-
-    /// The targets in which the working directory or an open folder lies:
-    /// upwards, and if that says nothing and it is deleted, by its name.
-    pub(super) fn of_place(&mut self, folder: &Folder, place: &Place) -> Look<Vec<FileId>> {
-        match self.of_folder(folder)? {
-            Some(target) => Ok(vec![target]),
-            None if place.deleted => Ok(self.targets.around(&place.path)),
-            None => Ok(Vec::new()),
-        }
     }
 
     /// Where the file lies that the kernel calls `text`, also with ` (deleted)`,
@@ -104,7 +98,7 @@ impl<'a> Homes<'a> {
         if let Some(folder) = path.parent()
             && let Ok(folder) = Folder::at(folder)
         {
-            found.extend(self.of_folder(&folder)?.filter(|target| !found.contains(target)));
+            found.extend(self.above(&folder)?.filter(|target| !found.contains(target)));
         }
         Ok(found)
     }
@@ -116,7 +110,7 @@ impl<'a> Homes<'a> {
         let folder = folder.strip_prefix("/").unwrap_or(folder);
         let folder = root.enter(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })?;
         let is_it = folder.stat_of(name)? == file;
-        Ok(Named { target: self.of_folder(&folder)?, is_it })
+        Ok(Named { target: self.above(&folder)?, is_it })
     }
 }
 

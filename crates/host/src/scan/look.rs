@@ -135,7 +135,7 @@ impl<'a> Eye<'a> {
     fn see_folder(&mut self, body: &Folder, name: &str, how: How, found: &mut Found<'_>) -> Seen<Place> {
         let place = body.enter(name).and_then(|folder| {
             let place = self.proc.place(&folder)?;
-            let homes = self.homes.of_place(&folder, &place);
+            let homes = self.homes.of_folder(&folder);
             found.at(how, homes, &place.path, place.deleted);
             Ok(place)
         });
@@ -147,7 +147,7 @@ impl<'a> Eye<'a> {
         let seen = root.as_ref().map_err(Clone::clone).and_then(|root| {
             if root.id()? != self.our_root || self.targets.has(self.our_root) {
                 let place = self.proc.place(root)?;
-                let homes = self.homes.of_place(root, &place);
+                let homes = self.homes.of_folder(root);
                 found.at(How::Root, homes, &place.path, place.deleted);
             }
             Ok(())
@@ -192,7 +192,7 @@ impl<'a> Eye<'a> {
         let place = proc::place(&stat, text);
         let homes = if is_folder {
             let folder = files.enter(&name)?;
-            self.homes.of_place(&folder, &place)
+            self.homes.of_folder(&folder)
         } else {
             self.homes.of_file(place.id, &place.as_told(), root).map(|home| home.targets)
         };

@@ -82,6 +82,7 @@ fn a_deleted_release_that_is_not_listed_counts_for_the_folder_around_it() {
     let scan = look(&[&around, &next], Depth::Quick);
     assert_eq!(ways(&scan, &worker, &around), [(How::Cwd, release.path.join("app"), true)]);
     assert_eq!(ways(&scan, &worker, &next), [], "another folder of the same name");
+    assert_eq!(ways(&look(&[&next], Depth::Full), &worker, &next), []);
 }
 
 #[test]
