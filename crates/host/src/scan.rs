@@ -7,6 +7,7 @@
 //! open files of a single thread that keeps its own table of them, and whatever
 //! comes to be after the look. Whoever deletes needs a lock besides.
 
+mod found;
 mod home;
 mod look;
 mod mounted;
@@ -150,7 +151,8 @@ fn look_at_all(targets: &Targets, scan: &mut Scan) -> Look<()> {
 }
 
 impl Scan {
-    /// Who uses the target `folder`, and who may.
+    /// Who uses the target `folder`, and who may. This process is one of them
+    /// if it has the folder open itself.
     pub fn users_of(&self, folder: FileId) -> Users<'_> {
         let mut users = Users {
             certain: Vec::new(),

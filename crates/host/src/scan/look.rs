@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 
+use super::found::Found;
 use super::home::{Homes, without_deleted};
 use super::mounted::Mounted;
-use super::{Depth, Process, Unseen};
+use super::{Depth, Process};
 use crate::file::{FileId, Place};
 use crate::proc::{self, Folder, Proc};
 use crate::process;
 use crate::seen::{Blind, Lack, Look, Seen};
-use crate::targets::{How, Targets, Use};
+use crate::targets::{How, Targets};
 use crate::text::{self, Stat};
 
 /// What looks at one process after the other, and remembers what they share.
@@ -84,7 +85,7 @@ impl<'a> Eye<'a> {
     }
 
     fn see(&mut self, folder: &Folder, stat: Stat) -> Process {
-        let mut found = Found { targets: self.targets, uses: Vec::new(), unseen: Vec::new() };
+        let mut found = Found::nothing(self.targets);
         let thread = if stat.first_thread_ended() { another_thread(folder, stat.pid) } else { None };
         let body = thread.as_ref().unwrap_or(folder);
 
@@ -100,14 +101,13 @@ impl<'a> Eye<'a> {
             self.see_files(body, &root, &mut found);
             self.see_maps(body, &root, &mut found);
             self.see_threads(folder, stat.pid, &cwd, &root, &mut found);
-            if let Ok(variables) =
-                body.read("environ", text::START_BYTES).map_err(|lack| found.lacks(How::Variable, lack))
-            {
-                text::texts(&variables).iter().for_each(|variable| found.named(How::Variable, variable.as_bytes()));
+            match body.read("environ", text::START_BYTES) {
+                Ok(bytes) => text::texts(&bytes).iter().for_each(|text| found.named(How::Variable, text.as_bytes())),
+                Err(lack) => found.lacks(How::Variable, lack),
             }
             if let Some(mounted) = &mut self.mounted {
                 match mounted.by(body) {
-                    Ok(uses) => uses.iter().for_each(|found_use| found.add(found_use.clone())),
+                    Ok(uses) => uses.iter().for_each(|mount| found.add(mount.clone())),
                     Err(lack) => found.lacks(How::Mount, lack),
                 }
             }
@@ -272,63 +272,6 @@ fn runs(thread: &Folder) -> bool {
     match process::stat(thread) {
         Ok(stat) => !stat.first_thread_ended(),
         Err(lack) => lack != Lack::Gone,
-    }
-}
-
-/// What was found out about one process so far.
-struct Found<'a> {
-    targets: &'a Targets,
-    uses: Vec<Use>,
-    unseen: Vec<Unseen>,
-}
-
-impl Found<'_> {
-    fn at(&mut self, how: How, targets: Look<Vec<FileId>>, path: &Path, deleted: bool) {
-        match targets {
-            Ok(targets) => {
-                for target in targets {
-                    self.add(Use { target, how, path: path.to_owned(), deleted });
-                }
-            }
-            Err(lack) => self.lacks(how, lack),
-        }
-    }
-
-    fn named(&mut self, how: How, text: &[u8]) {
-        for (target, path) in self.targets.named_in(text) {
-            self.add(Use { target, how, path, deleted: false });
-        }
-    }
-
-    fn add(&mut self, new: Use) {
-        if !self.uses.contains(&new) {
-            self.uses.push(new);
-        }
-    }
-
-    /// Whoever runs has all of this. Where it is gone, the process was changing.
-    fn lacks(&mut self, how: How, lack: Lack) {
-        let why = match lack {
-            Lack::Gone => Blind::Raced,
-            Lack::Blind(why) => why,
-        };
-        let unseen = Unseen { how, why };
-        if !self.unseen.contains(&unseen) {
-            self.unseen.push(unseen);
-        }
-    }
-
-    fn keep<T>(&mut self, how: How, look: Look<T>) -> Seen<T> {
-        match look {
-            Ok(value) => Seen::Known(value),
-            Err(lack) => {
-                self.lacks(how, lack.clone());
-                Seen::from(Err(match lack {
-                    Lack::Gone => Lack::Blind(Blind::Raced),
-                    Lack::Blind(why) => Lack::Blind(why),
-                }))
-            }
-        }
     }
 }
 
