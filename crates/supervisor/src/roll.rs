@@ -1,0 +1,102 @@
+//! What comes of a roll.
+
+use job::{PoolName, Timestamp};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::event::LastLines;
+use crate::worker::{Generation, WorkerId};
+
+/// A roll on its way.
+#[derive(Debug)]
+pub struct Rolling {
+    pub(crate) steps: mpsc::UnboundedReceiver<Step>,
+    pub(crate) end: Option<Rolled>,
+}
+
+/// One step of a roll.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// A new worker was started.
+    Started(WorkerId),
+    /// A new worker is ready.
+    Ready(WorkerId),
+    /// A worker is asked to end.
+    Draining(WorkerId),
+    /// A worker has ended.
+    Ended(WorkerId),
+    /// A pool has arrived.
+    Pool(PoolName),
+    /// All have arrived, or not all will.
+    End(Rolled),
+}
+
+/// What came of a roll.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rolled {
+    /// Every worker runs what was asked for and is ready, and no other is left.
+    Confirmed(Vec<Confirmed>),
+    /// At least one pool did not get there.
+    Held(Vec<Held>),
+    /// The supervisor stopped first, or what was asked for changed meanwhile.
+    Overtaken,
+}
+
+/// One worker that was found to run what was asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Confirmed {
+    /// Which.
+    pub worker: WorkerId,
+    /// The number of its process.
+    pub pid: u32,
+    /// Its release.
+    pub release: String,
+    /// By what it is ready.
+    pub how: String,
+    /// Whether something was proven by that.
+    pub verified: bool,
+}
+
+/// A pool that does not run what it should.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Held {
+    /// Which pool.
+    pub pool: PoolName,
+    /// Since when.
+    pub since: Timestamp,
+    /// Which release it should run, if there is one.
+    pub wanted: Option<String>,
+    /// The generation that was tried, if one was.
+    pub generation: Option<Generation>,
+    /// Which release still serves, if one does.
+    pub serving: Option<String>,
+    /// Why, as a sentence without a full stop.
+    pub why: String,
+    /// What the worker that ended last, or was waited for, wrote last.
+    pub last: LastLines,
+    /// Whether any worker of the generation that was tried had become ready.
+    pub any_ready: bool,
+    /// Whether the pool asks for the link to be turned back.
+    pub rollback: bool,
+}
+
+impl Rolling {
+    /// The next step; none after [`Step::End`].
+    pub async fn next(&mut self) -> Option<Step> {
+        if self.end.is_some() {
+            return None;
+        }
+        let step = self.steps.recv().await.unwrap_or(Step::End(Rolled::Overtaken));
+        if let Step::End(rolled) = &step {
+            self.end = Some(rolled.clone());
+        }
+        Some(step)
+    }
+
+    /// Waits for what comes of it.
+    pub async fn finish(mut self) -> Rolled {
+        while self.next().await.is_some() {}
+        self.end.unwrap_or(Rolled::Overtaken)
+    }
+}
