@@ -12,16 +12,24 @@
 //!
 //! This crate knows no jobs, and does not look into a release.
 
+mod attend;
 pub mod cgroup;
 mod code;
+mod environ;
 mod event;
 mod exit;
+mod fingerprint;
 pub mod guardian;
 pub mod launch;
 mod life;
 pub mod output;
+mod pidfd;
+pub mod plan;
 mod pool;
 mod process;
+mod reach;
+mod record;
+pub mod restart;
 mod roll;
 mod snapshot;
 mod supervisor;

@@ -2,7 +2,7 @@
 
 use job::{PoolName, Timestamp};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::event::LastLines;
 use crate::worker::{Generation, WorkerId};
@@ -10,8 +10,9 @@ use crate::worker::{Generation, WorkerId};
 /// A roll on its way.
 #[derive(Debug)]
 pub struct Rolling {
-    pub(crate) steps: mpsc::UnboundedReceiver<Step>,
-    pub(crate) end: Option<Rolled>,
+    /// At most [`Rolling::STEPS`] wait to be read; what is more is left out.
+    pub(crate) steps: mpsc::Receiver<Step>,
+    pub(crate) end: Option<oneshot::Receiver<Rolled>>,
 }
 
 /// One step of a roll.
@@ -39,7 +40,7 @@ pub enum Rolled {
     Confirmed(Vec<Confirmed>),
     /// At least one pool did not get there.
     Held(Vec<Held>),
-    /// The supervisor stopped first, or what was asked for changed meanwhile.
+    /// The supervisor stopped, or let go of its workers, before it could be told.
     Overtaken,
 }
 
@@ -82,21 +83,25 @@ pub struct Held {
 }
 
 impl Rolling {
+    /// How many steps may wait to be read.
+    pub const STEPS: usize = 1_024;
+
     /// The next step; none after [`Step::End`].
     pub async fn next(&mut self) -> Option<Step> {
-        if self.end.is_some() {
-            return None;
+        if let Some(step) = self.steps.recv().await {
+            return Some(step);
         }
-        let step = self.steps.recv().await.unwrap_or(Step::End(Rolled::Overtaken));
-        if let Step::End(rolled) = &step {
-            self.end = Some(rolled.clone());
-        }
-        Some(step)
+        let rolled = self.end.take()?.await.unwrap_or(Rolled::Overtaken);
+        Some(Step::End(rolled))
     }
 
     /// Waits for what comes of it.
     pub async fn finish(mut self) -> Rolled {
-        while self.next().await.is_some() {}
-        self.end.unwrap_or(Rolled::Overtaken)
+        while let Some(step) = self.next().await {
+            if let Step::End(rolled) = step {
+                return rolled;
+            }
+        }
+        Rolled::Overtaken
     }
 }

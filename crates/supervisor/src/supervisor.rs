@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use job::{Clock, Span};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -24,6 +24,8 @@ use crate::worker::{Which, WorkerId};
 pub struct Supervisor {
     commands: mpsc::Sender<Command>,
     events: broadcast::Sender<Event>,
+    /// From before anything happened; taken by whoever asks first.
+    first: Arc<Mutex<Option<broadcast::Receiver<Event>>>>,
     lines: broadcast::Sender<Line>,
 }
 
@@ -146,10 +148,10 @@ impl Supervisor {
     /// else is left of an earlier life is ended first.
     pub async fn start(options: Options, pools: Vec<Pool>) -> Result<Self, Failure> {
         let (commands, inbox) = mpsc::channel(256);
-        let events = broadcast::Sender::new(Self::EVENTS);
+        let (events, first) = broadcast::channel(Self::EVENTS);
         let lines = broadcast::Sender::new(Self::LINES);
         crate::life::begin(options, pools, inbox, events.clone(), lines.clone()).await?;
-        Ok(Self { commands, events, lines })
+        Ok(Self { commands, events, first: Arc::new(Mutex::new(Some(first))), lines })
     }
 
     /// How many events a listener may be behind.
@@ -162,9 +164,11 @@ impl Supervisor {
         self.ask(Command::Snapshot).await
     }
 
-    /// What happens from now on.
+    /// What happens from now on. Who asks first also hears what has happened
+    /// since the start.
     pub fn events(&self) -> broadcast::Receiver<Event> {
-        self.events.subscribe()
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        first.unwrap_or_else(|| self.events.subscribe())
     }
 
     /// What workers write from now on.
