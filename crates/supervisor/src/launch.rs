@@ -372,3 +372,57 @@ impl Order {
         Failed { message: self.message(&why, "The program was not run.", hint), code }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code::Dir;
+    use crate::worker::Generation;
+
+    fn order(dir: &Path) -> Order {
+        let worker = WorkerId::new("mail".parse().unwrap(), 1, Generation(1), 7);
+        let is = Dir::at(dir).unwrap();
+        let code = Code { id: "65".into(), dir: dir.into(), is, logical: dir.into(), env: Vec::new() };
+        let pool = Pool::new("mail".parse().unwrap(), vec!["work".into()], 1);
+        let nowhere = PathBuf::new;
+        Order {
+            worker,
+            code,
+            pool,
+            env: Vec::new(),
+            agent: 0,
+            record: nowhere(),
+            cgroup: None,
+            stdout: nowhere(),
+            stderr: nowhere(),
+            notify: nowhere(),
+        }
+    }
+
+    #[test]
+    fn only_the_release_that_was_meant_is_locked() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("65");
+        fs::create_dir(&dir).unwrap();
+        let order = order(&dir);
+        let held = lease(&order).unwrap();
+        let other = File::open(&dir).unwrap();
+        assert!(flock(&other, FlockOperation::NonBlockingLockExclusive).is_err());
+        drop(held);
+
+        // Somebody is about to remove it, and does.
+        flock(&other, FlockOperation::NonBlockingLockExclusive).unwrap();
+        assert_eq!(lease(&order).unwrap_err().code, RELEASE_GONE);
+        fs::rename(&dir, folder.path().join(".trash-65")).unwrap();
+        assert_eq!(lease(&order).unwrap_err().code, RELEASE_GONE);
+        fs::create_dir(&dir).unwrap();
+        let failed = lease(&order).unwrap_err();
+        assert_eq!(failed.code, RELEASE_GONE);
+        let shown = failed.message.replace(&folder.path().display().to_string(), "DIR");
+        insta::assert_snapshot!(shown, @r"
+        cannot start the worker `mail.1.g1.x00000007`: the release `65` is not at `DIR/65` any more: another folder has its name
+          It was removed or renamed.
+        hint: nothing needs to be done if another release is current: workers are started from that one
+        ");
+    }
+}

@@ -96,15 +96,18 @@ async fn a_release_is_locked_while_a_worker_or_what_it_started_lives() {
 }
 
 #[tokio::test]
-async fn a_release_that_was_renamed_meanwhile_is_not_run() {
+async fn a_folder_that_took_a_releases_name_is_another_release() {
     let stage = Stage::with("1", GOOD);
     let (supervisor, mut events) = stage.start(stage.pool(1)).await;
     until(&mut events, rolled("1")).await;
-    // What is found under the old name is another folder.
+    // Those who run are still in the old one, which is found under another name.
     fs::rename(stage.path("releases/1"), stage.path("releases/.trash-1")).unwrap();
-    stage.release("1", "echo another >>\"$OUT/another\"\nexit 1\n");
-    until(&mut events, |event| matches!(event, Event::ReleaseGone { .. })).await;
-    until(&mut events, |event| matches!(event, Event::Rolling { .. })).await;
+    stage.release("1", GOOD);
+    let seen = until(&mut events, rolled("1")).await;
+    assert!(seen.iter().any(|event| matches!(event, Event::ReleaseGone { .. })), "{seen:#?}");
+    let (_, worker) = serving(&supervisor.snapshot().await.unwrap()).remove(0);
+    let cwd = fs::read_link(format!("/proc/{}/cwd", worker.pid.unwrap())).unwrap();
+    assert_eq!(cwd, stage.path("releases/1").canonicalize().unwrap());
     supervisor.stop().await;
 }
 

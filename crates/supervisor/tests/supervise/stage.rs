@@ -26,7 +26,7 @@ pub(crate) const GOOD: &str = "\"$KEEP\" ready\nexec sleep 1000\n";
 pub(crate) fn keep() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let found = own.parent().unwrap().parent().unwrap().join("examples/keep");
-    assert!(found.exists(), "`{}` is missing: build the examples too", found.display());
+    assert!(found.exists(), "`{}` is missing: `cargo build --examples` makes it", found.display());
     found
 }
 
