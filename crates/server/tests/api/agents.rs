@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 use job::time::ManualClock;
-use job::{Answer, Clock, Guard, Span};
-use queue::Guards;
+use job::{Answer, Clock, Guard, Rules, Span};
+use queue::{Guards, Queue};
 use serde_json::{Value, json};
 use server::agents::Forwarded;
-use server::{Agents, Token};
+use server::{Agents, Options, Token};
+use store::memory::Memory;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::client::{Client, Response, last_answer};
 use crate::running::Running;
@@ -484,4 +485,61 @@ async fn a_server_that_stops_answers_agents_that_wait() {
     while fleet.server.client.get("/v1/agents").await.at("/agents/0/version") != "2" {}
     fleet.stop().await;
     assert_eq!(last_answer(&mut poll).await.at("/heard"), heard);
+}
+
+#[tokio::test]
+async fn jobs_that_aloud_runs_itself_go_to_an_agent_that_asks_and_to_no_worker() {
+    let folder = tempfile::tempdir().unwrap();
+    let agents = Agents::kept_in(folder.path().join("agents"));
+    let clock = ManualClock::at("2026-12-01T09:00:00Z".parse().unwrap());
+    let own_kinds = ["report.make".parse().unwrap()].into_iter().collect();
+    let rules = Rules { own_kinds, ..Rules::default() };
+    let store = Arc::new(Memory::new("notice".parse().unwrap(), rules, &clock));
+    let server = Running::with(|options| options.agents = agents, |_| store).await;
+    let fleet = Fleet { server, folder };
+    let web1 = fleet.add("web1");
+    fleet.server.push(r#"{"kind":"report.make"}"#).await;
+    assert_eq!(last_answer(&mut fleet.lease("0s").await).await.said(), r#"200 {"jobs":[]}"#);
+    let wish = r#"{"kind":"report.make","worker":"agent of web1","limit":3,"wait":"20s"}"#;
+    let leased = web1.post("/v1/agents/web1/lease", wish).await;
+    assert_eq!(leased.at("/jobs/0/id"), "j1");
+    let lease = json!({"lease": leased.at("/jobs/0/lease")}).to_string();
+    assert_eq!(web1.post("/v1/jobs/j1/extend", &lease).await.status, 200);
+    assert_eq!(web1.post("/v1/jobs/j1/ack", &lease).await.status, 200);
+    let job = fleet.server.client.get("/v1/jobs/j1").await;
+    assert_eq!((job.at("/outcome"), job.at("/attempts/0/worker")), ("done".into(), "agent of web1".into()));
+    fleet.stop().await;
+}
+
+#[tokio::test]
+async fn a_guarded_job_is_handed_out_when_the_agent_has_said_yes() {
+    let agents = Agents::in_memory();
+    let clock = Arc::new(ManualClock::at("2026-12-01T09:00:00Z".parse().unwrap()));
+    let clocks = || Arc::clone(&clock) as Arc<dyn Clock>;
+    let store = Arc::new(Memory::new("notice".parse().unwrap(), Rules::default(), &*clock));
+    let guards = Forwarded::new(agents.clone(), clocks(), Span::from_secs(20));
+    let queue = Queue::start(store, clocks(), Arc::new(guards));
+    let folder = tempfile::tempdir().unwrap();
+    let token = Token::create(&folder.path().join("token")).unwrap();
+    let mut options = Options::new("notice".parse().unwrap(), token.clone(), "0.0.0-test");
+    options.agents = agents;
+    let handle = server::start(TcpListener::bind("127.0.0.1:0").await.unwrap(), queue.clone(), options);
+    let client = Client::new(handle.address().unwrap(), token.reveal());
+    let fleet = Fleet { server: Running { clock, queue, handle, client }, folder };
+
+    let can = |heard| with(with(report("a"), "guards", json!(["still-wanted"])), "heard", heard);
+    let heard = fleet.report("web1", &can(json!(0))).await.at("/heard");
+    let mut poll = fleet.wait_with("web1", &with(can(heard), "wait", json!("60s"))).await;
+    fleet.server.push(r#"{"kind":"k","guard":{"exec":"still-wanted"}}"#).await;
+    let mut lease = fleet.lease("60s").await;
+    let mut told = last_answer(&mut poll).await;
+    while told.at("/questions/0") == Value::Null {
+        // The worker that speaks first may be told before the question.
+        let waiting = with(can(told.at("/heard")), "wait", json!("60s"));
+        told = last_answer(&mut fleet.wait_with("web1", &waiting).await).await;
+    }
+    let answers = json!([{"id": told.at("/questions/0/id"), "answer": "yes"}]);
+    fleet.report("web1", &with(can(told.at("/heard")), "answers", answers)).await;
+    assert_eq!(last_answer(&mut lease).await.at("/jobs/0/id"), "j1");
+    fleet.stop().await;
 }
