@@ -1,0 +1,1 @@
+//! Directories by descriptor.
