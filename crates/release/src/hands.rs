@@ -1,6 +1,6 @@
 //! What a deploy needs done that is not the tree's business.
 //!
-//! The tree never starts a process and never looks for one. It asks its caller through [`Hands`], waits for the answer,
+//! The tree starts no process of the application and never looks for one. It asks its caller through [`Hands`], waits for the answer,
 //! and takes an answer that is missing for the worst one.
 
 use std::path::PathBuf;

@@ -4,7 +4,7 @@
 //! and Mina make it, and `.aloud/` beside them. [`Tree`] looks at it; [`deploy()`], [`rollback`], [`resume`], [`prune()`]
 //! and [`recover()`] change it, one at a time, under a lock, with a journal record before and after each step.
 //!
-//! This crate never starts a process, never looks for one, and knows nothing of jobs: what it needs done about them it
+//! This crate starts no process but `git`, never looks for one, and knows nothing of jobs: what it needs done about them it
 //! asks of its caller through [`Hands`]. It blocks; callers bring a thread.
 
 mod crash;
@@ -22,6 +22,7 @@ mod meta;
 mod prune;
 mod recover;
 mod source;
+mod transaction;
 mod tree;
 
 pub use crash::Crash;
