@@ -9,6 +9,7 @@
 //! Anything that goes wrong is written to the worker's standard error and into
 //! its record, in three parts.
 
+mod once;
 mod users;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ use crate::pool::Pool;
 use crate::process::{self, Ident};
 use crate::record::{self, Record, Refusal};
 use crate::worker::WorkerId;
+pub use once::Once;
 use users::User;
 
 /// The launcher could not do what it was told.
@@ -270,23 +272,31 @@ fn env_of_user(name: &str) -> bool {
 }
 
 fn env_file(order: &Order, file: &Path) -> Result<Vec<(String, String)>, Failed> {
+    read_env_file(&order.code.dir, file).map_err(|(what, hint)| Failed {
+        message: order.message(&what, "The program was not run.", hint),
+        code: FAILED,
+    })
+}
+
+/// Reads a file of variables; or answers what is wrong and what to do.
+fn read_env_file(from: &Path, file: &Path) -> Result<Vec<(String, String)>, (String, &'static str)> {
     let text = file.to_string_lossy();
     let (optional, file) = match text.strip_prefix('-') {
         Some(rest) => (true, PathBuf::from(rest)),
         None => (false, file.to_owned()),
     };
-    let path = order.code.dir.join(file);
+    let path = from.join(file);
     let text = match fs::read_to_string(&path) {
         Err(error) if optional && error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => {
-            let what = format!("the file of its environment, `{}`, cannot be read", path.display());
-            return Err(order.failed(what, error, "write it, or put `-` before its path if it may be missing"));
+            let what = format!("the file of its environment, `{}`, cannot be read: {error}", path.display());
+            return Err((what, "write it, or put `-` before its path if it may be missing"));
         }
         Ok(text) => text,
     };
     environ::parse(&text).map_err(|why| {
-        let what = format!("the file of its environment, `{}`, cannot be used", path.display());
-        order.failed(what, why, "write one NAME=VALUE on each line")
+        let what = format!("the file of its environment, `{}`, cannot be used: {why}", path.display());
+        (what, "write one NAME=VALUE on each line")
     })
 }
 
@@ -295,25 +305,7 @@ fn find_user(pool: &Pool) -> Result<Option<User>, String> {
 }
 
 fn change_user(order: &Order, user: Option<&User>, group: Option<rustix::process::Gid>) -> Result<(), Failed> {
-    let own = rustix::process::geteuid();
-    if let Some(gid) = group.or(user.map(|user| user.gid)) {
-        // Whoever is that user already has these groups, and may not set them.
-        if user.is_none_or(|user| user.uid != own || own.is_root() || group.is_some()) {
-            let mut groups = user.map_or_else(Vec::new, |user| user.groups.clone());
-            groups.retain(|known| *known != gid);
-            groups.insert(0, gid);
-            let set = rustix::thread::set_thread_groups(&groups)
-                .and_then(|()| rustix::thread::set_thread_res_gid(gid, gid, gid));
-            set.map_err(|e| order.failed("its groups cannot be set", e, "run the service as root, or name no group"))?;
-        }
-    }
-    if let Some(user) = user.filter(|user| user.uid != own) {
-        let set = rustix::thread::set_thread_res_uid(user.uid, user.uid, user.uid);
-        set.map_err(|error| {
-            let what = format!("it cannot become the user `{}`", user.name);
-            order.failed(what, error, "run the service as root, or name no user")
-        })?;
-    }
+    users::become_them(user, group).map_err(|(what, why, hint)| order.failed(what, why, hint))?;
     if order.pool.no_new_privs {
         rustix::thread::set_no_new_privs(true).map_err(|e| order.failed("`no_new_privs` failed", e, "report this"))?;
     }

@@ -6,6 +6,7 @@
 use std::fs;
 use std::process::Command;
 
+use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 
 /// As whom a worker runs.
@@ -31,6 +32,30 @@ pub(super) fn user(name: &str) -> Result<User, String> {
     let (uid, gid) = (Uid::from_raw(number(uid)?), Gid::from_raw(number(gid)?));
     let groups = groups_of(name, gid);
     Ok(User { uid, gid, groups, name: name.into(), home: home.into(), shell: shell.into() })
+}
+
+/// Makes this thread, the only one, act as `user`, in that user's groups or in
+/// `group`. What is wrong is answered as what was tried, why, and what to do.
+pub(super) fn become_them(user: Option<&User>, group: Option<Gid>) -> Result<(), (String, Errno, &'static str)> {
+    let own = rustix::process::geteuid();
+    if let Some(gid) = group.or(user.map(|user| user.gid)) {
+        // Whoever is that user already has these groups, and may not set them.
+        if user.is_none_or(|user| user.uid != own || own.is_root() || group.is_some()) {
+            let mut groups = user.map_or_else(Vec::new, |user| user.groups.clone());
+            groups.retain(|known| *known != gid);
+            groups.insert(0, gid);
+            let set = rustix::thread::set_thread_groups(&groups)
+                .and_then(|()| rustix::thread::set_thread_res_gid(gid, gid, gid));
+            let hint = "run the service as root, or name no group";
+            set.map_err(|error| ("its groups cannot be set".to_owned(), error, hint))?;
+        }
+    }
+    if let Some(user) = user.filter(|user| user.uid != own) {
+        let set = rustix::thread::set_thread_res_uid(user.uid, user.uid, user.uid);
+        let hint = "run the service as root, or name no user";
+        set.map_err(|error| (format!("it cannot become the user `{}`", user.name), error, hint))?;
+    }
+    Ok(())
 }
 
 /// Finds a group by name or number.
