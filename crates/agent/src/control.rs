@@ -20,6 +20,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use wire::v1::AgentReport;
 
+use crate::look::Users;
+
 /// The name of the socket in the agent's folder.
 pub const SOCKET: &str = "control.sock";
 /// The longest line that is read, in bytes.
@@ -49,6 +51,22 @@ pub enum Ask {
         /// How long that may take.
         within: Span,
     },
+    /// Who is in these folders, as far as the agent may look?
+    InUse {
+        /// The folders.
+        folders: Vec<Folder>,
+    },
+}
+
+/// A folder, as the system knows it and where it lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folder {
+    /// The device.
+    pub dev: u64,
+    /// The inode.
+    pub ino: u64,
+    /// The path.
+    pub path: PathBuf,
 }
 
 /// What the agent answers.
@@ -61,6 +79,8 @@ pub enum Answer {
     Report(Box<AgentReport>),
     /// What became of the workers.
     Rolled(Rolled),
+    /// Who is in each of the folders, in their order.
+    InUse(Vec<Users>),
     /// It could not be done, and why.
     Refused(String),
 }
@@ -199,7 +219,7 @@ pub async fn ask(dir: &Path, ask: &Ask, mut say: impl FnMut(&str)) -> Result<Ans
         }
         match serde_json::from_slice(&line).map_err(|error| no(io::Error::other(error)))? {
             Answer::Say(line) => say(&line),
-            last @ (Answer::Report(_) | Answer::Rolled(_) | Answer::Refused(_)) => return Ok(last),
+            last @ (Answer::Report(_) | Answer::Rolled(_) | Answer::InUse(_) | Answer::Refused(_)) => return Ok(last),
         }
     }
 }
@@ -237,7 +257,7 @@ mod tests {
                     teller.say("mail: 1 of 2 is ready");
                     Answer::Rolled(Rolled { any_ready: true, ..Rolled::default() })
                 }
-                Ask::Restart { .. } => std::future::pending().await,
+                Ask::Restart { .. } | Ask::InUse { .. } => std::future::pending().await,
             }
         }
     }

@@ -19,3 +19,20 @@ impl Trouble {
         Self { happened: happened.into(), means: means.into(), hint: hint.into() }
     }
 }
+
+impl From<release::Error> for Trouble {
+    fn from(error: release::Error) -> Self {
+        let message = error.message();
+        Self::new(message.happened.clone(), message.means.clone(), message.hint.clone())
+    }
+}
+
+impl From<supervisor::Failure> for Trouble {
+    /// What the supervisor says has three parts, one below the other.
+    fn from(failure: supervisor::Failure) -> Self {
+        let text = failure.to_string();
+        let (happened, rest) = text.split_once('\n').unwrap_or((&text, ""));
+        let (means, hint) = rest.split_once("\nhint: ").unwrap_or((rest, ""));
+        Self::new(happened, means.trim(), hint)
+    }
+}

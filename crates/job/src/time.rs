@@ -276,6 +276,13 @@ impl From<Duration> for Span {
     }
 }
 
+impl Add for Span {
+    type Output = Self;
+    fn add(self, more: Self) -> Self {
+        Self(self.0.saturating_add(more.0)).min(Self::MAX)
+    }
+}
+
 impl Add<Span> for Timestamp {
     type Output = Self;
     fn add(self, span: Span) -> Self {
