@@ -16,6 +16,7 @@ use crate::settings::listen::Listen;
 pub(crate) mod agents;
 pub(crate) mod jobs;
 pub(crate) mod push;
+pub(crate) mod releases;
 
 /// Background jobs that fail out loud.
 ///
@@ -52,9 +53,30 @@ pub(crate) enum Command {
     /// Write a commented aloud.toml, and create the store and the app's token
     Init(InitArgs),
     /// Run everything that aloud.toml declares for this host
-    Up,
+    Up(UpArgs),
     /// Run the queue server; needs no configuration file
     Server(ServerArgs),
+    /// Run the host's agent: it starts the workers, and keeps them on the
+    /// deployed release
+    Agent(releases::AgentArgs),
+    /// Deploy a release, and see its workers run
+    Deploy(Box<releases::DeployArgs>),
+    /// Go back to an earlier release
+    Rollback(releases::RollbackArgs),
+    /// List the releases, and who uses them
+    Releases(releases::ReleasesArgs),
+    /// Remove old releases that nobody is in
+    Prune(releases::PruneArgs),
+    /// List the workers of this host, and what each was seen to run
+    Workers(releases::WorkersArgs),
+    /// Replace the workers, one after the other, and say which were confirmed
+    Restart(releases::RestartArgs),
+    /// Become a worker, as an order says
+    #[command(hide = true)]
+    Launch(releases::LaunchArgs),
+    /// End the workers of an agent that has died
+    #[command(hide = true)]
+    Guardian(releases::GuardianArgs),
     /// Try it out: a server, an application and a mailbox on this machine
     Demo(crate::demo::args::DemoArgs),
     /// The application of the demo, as its environment says
@@ -84,6 +106,15 @@ pub(crate) struct InitArgs {
     /// Where the store is created
     #[arg(long, value_name = "DIR", default_value = "aloud-data")]
     pub(crate) data: PathBuf,
+}
+
+/// `aloud up`.
+#[derive(ClapArgs, Debug, Default)]
+pub(crate) struct UpArgs {
+    /// End when stdin ends, and so with whoever started this as a part of
+    /// something else
+    #[arg(long, hide = true)]
+    pub(crate) end_with_stdin: bool,
 }
 
 /// `aloud server`.

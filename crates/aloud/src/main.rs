@@ -17,19 +17,23 @@ use settings::Found;
 use settings::env::Env;
 
 mod age;
+mod agent;
 mod agents;
 mod args;
 mod demo;
+mod deploy;
 #[cfg(test)]
 mod docs;
 mod exit;
 mod init;
 mod job;
 mod jobs;
+mod launch;
 mod leash;
 mod log;
 mod push;
 mod queues;
+mod releases;
 mod remote;
 mod report;
 mod serve;
@@ -38,6 +42,9 @@ mod signals;
 mod status;
 mod table;
 mod up;
+mod verdict;
+mod who;
+mod workers;
 
 fn main() -> ExitCode {
     log::report_panics();
@@ -50,7 +57,7 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> Result<Exit, Report> {
     let env = Env::of_this_process();
-    let serves = matches!(args.command, Command::Server(_) | Command::Up);
+    let serves = matches!(args.command, Command::Server(_) | Command::Up(_) | Command::Agent(_));
     log::start(args.common.log.as_deref().or(env.text("ALOUD_LOG")), if serves { "info" } else { "warn" })?;
     let here = std::env::current_dir().map_err(|error| {
         Report::config(
@@ -71,7 +78,16 @@ fn run(args: Args) -> Result<Exit, Report> {
         Command::Status(args) => status::run(args, found()?),
         Command::Demo(args) => demo::run(&args),
         Command::DemoNotice => demo::run_notice(),
-        Command::Up => up::run(found()?, &here),
+        Command::Up(args) => up::run(&args, found()?, &here),
+        Command::Agent(args) => agent::run(&args, &found()?, &here),
+        Command::Deploy(args) => deploy::run(&args, &found()?, &here),
+        Command::Rollback(args) => deploy::rollback(&args, &found()?, &here),
+        Command::Releases(args) => releases::run(&args, &found()?, &here),
+        Command::Prune(args) => releases::prune(&args, &found()?, &here),
+        Command::Workers(args) => workers::run(&args, &found()?, &here),
+        Command::Restart(args) => workers::restart(&args, &found()?, &here),
+        Command::Launch(args) => Ok(launch::launch(&args)),
+        Command::Guardian(args) => Ok(launch::guard(&args)),
         Command::Server(args) => serve::run(&args, found()?, &here),
     }
 }

@@ -65,7 +65,11 @@ pub(crate) fn held(pause: &PauseView, now: Timestamp) -> String {
 }
 
 fn pause(args: PauseArgs, found: Found) -> Result<Exit, Report> {
-    let wish = PauseQueue { by: args.by.unwrap_or_else(user), reason: args.reason, for_: args.for_ };
+    let wish = PauseQueue {
+        by: args.by.unwrap_or_else(|| crate::who::user(Pause::MAX_BY_BYTES)),
+        reason: args.reason,
+        for_: args.for_,
+    };
     let api = remote::connect(found, &args.reach)?;
     let pause = remote::talk(async { Ok(api.pause(&args.queue, &wish).await?) })?;
     if args.json {
@@ -74,14 +78,6 @@ fn pause(args: PauseArgs, found: Found) -> Result<Exit, Report> {
         writeln!(io::stdout(), "{} is held {}", args.queue, held(&pause, remote::now().wall))?;
     }
     Ok(Exit::Ok)
-}
-
-/// The user who runs this, by name if the environment tells it.
-fn user() -> String {
-    let named = |name| std::env::var(name).ok().filter(|user| !user.is_empty() && user.len() <= Pause::MAX_BY_BYTES);
-    // Under sudo it is the person who is of interest.
-    let name = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(named);
-    name.unwrap_or_else(|| format!("user {}", rustix::process::getuid().as_raw()))
 }
 
 fn resume(args: ResumeArgs, found: Found) -> Result<Exit, Report> {

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use job::time::SystemClock;
-use queue::Queue;
+use job::{AppName, Span};
+use queue::{Guards, Queue};
 use runner::config::Around;
-use runner::{HttpAndExecGuards, Runner};
-use server::{Agents, Handle, Options};
+use runner::{Code, HttpAndExecGuards, Runner};
+use server::{Agents, Forwarded, Handle, Options};
 use store::Store;
 use tokio::net::TcpListener;
 
@@ -24,10 +25,15 @@ use crate::settings::file::Durability;
 use crate::settings::listen::{self, Listen};
 use crate::settings::{Found, Settings};
 
+mod guards;
 mod opening;
 
 use crate::signals::Signals;
+use guards::ByAgents;
 pub(crate) use opening::create;
+
+/// What a question and its answer take between server and agent.
+const FORWARDING: Span = Span::from_secs(2);
 
 /// Runs the command in the folder `here`.
 pub(crate) fn run(args: &ServerArgs, found: Found, here: &Path) -> Result<Exit, Report> {
@@ -43,7 +49,10 @@ pub(crate) fn run(args: &ServerArgs, found: Found, here: &Path) -> Result<Exit, 
     let folder = found.folder(here);
     let mut file = found.file;
     args.overlay(&mut file);
-    serve(&Plan { settings: Settings::decide(file)?, folder, create: args.init })
+    // Where there is a tree of releases, commands run from it, and that is the
+    // agent's: the server may be on another machine.
+    let exec = if file.release.root.is_some() { Exec::AtAgent } else { Exec::Here(None) };
+    serve(&Plan { settings: Settings::decide(file)?, folder, create: args.init, exec })
 }
 
 /// What is to be served.
@@ -55,6 +64,17 @@ pub(crate) struct Plan {
     pub(crate) folder: PathBuf,
     /// Whether a store that is not there is created.
     pub(crate) create: bool,
+    /// Where commands are run: the jobs of `exec` handlers, and guards.
+    pub(crate) exec: Exec,
+}
+
+/// Where commands are run.
+#[derive(Debug, Clone)]
+pub(crate) enum Exec {
+    /// In this process; from this code, if there is any.
+    Here(Option<Arc<dyn Code>>),
+    /// By the agents of the hosts.
+    AtAgent,
 }
 
 /// Serves until a signal asks it to end.
@@ -111,7 +131,7 @@ impl Serving {
     }
 
     fn over(store: Arc<dyn Store>, listener: Option<TcpListener>, plan: &Plan) -> Result<Self, Report> {
-        let Plan { settings, folder, create } = plan;
+        let Plan { settings, folder, create, exec } = plan;
         let secrets = opening::secrets(settings, *create)?;
         let identity = store.identity();
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
@@ -122,13 +142,28 @@ impl Serving {
             ("ALOUD_TOKEN_FILE".to_owned(), absolute(&settings.token_file)?),
         ]);
         env.extend(address.map(|address| ("ALOUD_URL".to_owned(), listen::url(address))));
-        let around = Around { folder, secret: &secrets.signing, env: &env };
-        let handlers = runner::config::handlers(&settings.handlers, around)?;
+        let code = match exec {
+            Exec::Here(code) => code.as_ref(),
+            Exec::AtAgent => None,
+        };
+        let around = Around { folder, secret: &secrets.signing, env: &env, code };
+        let mut handlers = runner::config::handlers(&settings.handlers, around)?;
+        if let Exec::AtAgent = exec {
+            handlers.retain(|handler| handler.run().name() != "exec");
+        }
         let commands = runner::config::guards(&settings.guards, around)?;
 
         let clock = Arc::new(SystemClock::resume(identity.remembered.as_ref()));
-        let guards = HttpAndExecGuards::new(clock.clone(), secrets.signing.clone(), commands)?;
-        let queue = Queue::start(store, clock, Arc::new(guards));
+        let agents = Agents::kept_in(agents::folder(&settings.data));
+        let guards: Arc<dyn Guards> = match exec {
+            Exec::Here(_) => Arc::new(HttpAndExecGuards::new(clock.clone(), secrets.signing.clone(), commands)?),
+            Exec::AtAgent => {
+                let patience = HttpAndExecGuards::MAX_TIMEOUT + FORWARDING;
+                let http = HttpAndExecGuards::new(clock.clone(), secrets.signing.clone(), Vec::new())?;
+                ByAgents::shared(http, Forwarded::new(agents.clone(), clock.clone(), patience))
+            }
+        };
+        let queue = Queue::start(store, clock, guards);
         let runner = Runner::start(queue.clone(), handlers);
         if settings.durability == Durability::Relaxed {
             tracing::warn!("durability is relaxed: a power cut may take the last second of what was answered");
@@ -138,7 +173,7 @@ impl Serving {
         let http = listener.map(|listener| {
             let mut options = Options::new(identity.app, secrets.token, env!("CARGO_PKG_VERSION"));
             options.allowed_hosts.clone_from(&settings.allowed_hosts);
-            options.agents = Agents::kept_in(agents::folder(&settings.data));
+            options.agents = agents.clone();
             options.relaxed = settings.durability == Durability::Relaxed;
             // Who listens at one address is called by it.
             let own = address.map(|address| address.ip()).filter(|ip| !ip.is_unspecified());
@@ -148,8 +183,18 @@ impl Serving {
         Ok(Self { queue, runner, http })
     }
 
+    /// How this machine reaches it, if it listens.
+    pub(crate) fn url(&self) -> Option<String> {
+        self.http.as_ref().and_then(Handle::address).map(listen::url)
+    }
+
+    /// The app that it belongs to.
+    pub(crate) fn app(&self) -> AppName {
+        self.queue.identity().app
+    }
+
     /// Says on stdout where it listens, and that it serves.
-    fn announce(&self) {
+    pub(crate) fn announce(&self) {
         let address = self.http.as_ref().and_then(Handle::address);
         let say = || -> io::Result<()> {
             let mut stdout = io::stdout().lock();

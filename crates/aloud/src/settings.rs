@@ -7,6 +7,7 @@
 
 pub(crate) mod env;
 pub(crate) mod file;
+pub(crate) mod host;
 pub(crate) mod listen;
 #[cfg(test)]
 mod manual;

@@ -36,7 +36,7 @@ use queue::Queue;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use agents::Agents;
+pub use agents::{Agents, Forwarded};
 pub use connections::Handle;
 pub use options::{Limits, Options};
 pub use token::{Token, TokenError};

@@ -153,6 +153,12 @@ section! {
         /// How many failed releases are kept, to be looked at.
         keep_failed: u32 = Default("2");
 
+        /// Programs that cannot be looked at, because they belong to other users,
+        /// and are known to be in no release: by the names that `aloud prune`
+        /// shows, or `*` for all of them. Whoever else cannot be looked at keeps
+        /// every release from being removed.
+        accept_unknown: Vec<String> = Example("[\"sshd\", \"systemd\"]");
+
         /// Folders that all releases share: they live in `shared/`, and each
         /// release has a link to them.
         shared_dirs: Vec<PathBuf> = Default("[]");

@@ -1,0 +1,101 @@
+//! `aloud agent`: keeps this host's workers on the deployed release.
+
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use agent::notify::Notifier;
+use agent::{Agent, Ended};
+use job::time::SystemClock;
+
+use crate::args::releases::AgentArgs;
+use crate::exit::Exit;
+use crate::report::Report;
+use crate::settings::Found;
+use crate::settings::host::Host;
+use crate::signals::Signals;
+
+/// Runs the command in the folder `here`.
+pub(crate) fn run(args: &AgentArgs, found: &Found, here: &Path) -> Result<Exit, Report> {
+    let host = Host::needed(found, here)?;
+    let settings = agent::Settings { exec: host.exec(&found.folder(here))?, ..host.agent()? };
+    settings.check().map_err(Report::from)?;
+    if args.check {
+        writeln!(io::stdout(), "the agent of {} can start over `{}`", host.name, host.root.display())?;
+        return Ok(Exit::Ok);
+    }
+    if args.end_with_stdin {
+        crate::leash::hold().map_err(|error| {
+            Report::config(
+                format!("cannot watch stdin: {error}"),
+                "The agent did not start.",
+                "see what limits this process has",
+            )
+        })?;
+    }
+    let runtime = runtime()?;
+    let ended = runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        let notifier = Notifier::from_env(|name| std::env::var_os(name));
+        let agent = Agent::start(settings.clone(), Arc::new(SystemClock::resume(None)), notifier).await?;
+        announce(&host)?;
+        let ended = agent.run(async {
+            tracing::info!("{} asks the agent to stop: its workers finish what they do", signals.asked().await);
+        });
+        Ok::<_, Report>(ended.await?)
+    })?;
+    match ended {
+        Ended::Stopped => Ok(Exit::Ok),
+        Ended::Replace => {
+            drop(runtime);
+            Err(replaced(&settings))
+        }
+    }
+}
+
+/// Says on stdout that it looks after the host.
+pub(crate) fn announce(host: &Host) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "agent {} {}", host.name, host.root.display())?;
+    writeln!(stdout, "ready")?;
+    stdout.flush()
+}
+
+/// A runtime for an agent.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Report> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|error| {
+        Report::config(format!("cannot start: {error}"), "Nothing was started.", "see what limits this process has")
+    })
+}
+
+/// Becomes the program that is installed now, with the same arguments; returns
+/// only if that does not work.
+pub(crate) fn replaced(settings: &agent::Settings) -> Report {
+    let error = std::process::Command::new(&settings.program).args(std::env::args_os().skip(1)).exec();
+    Report::new(
+        Exit::No,
+        format!("cannot become the new `{}`: {error}", settings.program.display()),
+        "The agent ended, and its guardian ends the workers; their jobs come back.",
+        "see that the program can be run, and start it again",
+    )
+}
+
+impl From<agent::Trouble> for Report {
+    fn from(trouble: agent::Trouble) -> Self {
+        Self::config(trouble.happened, trouble.means, trouble.hint)
+    }
+}
+
+/// What the tree says is in three parts already.
+impl From<release::Error> for Report {
+    fn from(error: release::Error) -> Self {
+        let message = error.message();
+        let exit = match &error {
+            release::Error::Locked { .. } => Exit::TryAgain,
+            release::Error::Refused(_) => Exit::Config,
+            release::Error::Aborted(_) | release::Error::Unsure(_) => Exit::No,
+        };
+        Self::new(exit, message.happened.clone(), message.means.clone(), message.hint.clone())
+    }
+}

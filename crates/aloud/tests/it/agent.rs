@@ -1,0 +1,6 @@
+//! Releases and workers: `aloud up`, `deploy`, `rollback`, `restart`, driven as
+//! their users drive them, over real trees and real processes.
+
+mod roll;
+mod site;
+mod story;

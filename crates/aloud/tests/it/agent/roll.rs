@@ -1,0 +1,145 @@
+//! Workers replaced: without a gap, and never by what does not work.
+
+use std::time::{Duration, Instant};
+
+use job::Verdict;
+use rustix::process::Signal;
+
+use super::site::{Site, of_workers};
+
+const ENDS_AT_ONCE: &str = "import sys\nsys.exit('no database: connection refused')\n";
+const DOES_NOT_PARSE: &str = "def work(:\n";
+const HANGS: &str = "import time\nprint('waiting for the moon', flush=True)\ntime.sleep(3600)\n";
+
+#[test]
+fn four_workers_are_replaced_under_load_without_loss_doubling_or_gap() {
+    let mut site = Site::new("", "count = 4");
+    site.start();
+    site.deploy("1").fine();
+    let mut pushed = Vec::new();
+    std::thread::scope(|scope| {
+        let site = &site;
+        let deploy = scope.spawn(move || site.deploy("2").fine());
+        let began = Instant::now();
+        // 500 a second, for as long as the deploy takes and a moment longer.
+        let mut after = None;
+        for round in 0.. {
+            pushed.extend(site.push(25));
+            let due = began + Duration::from_millis(50) * (round + 1);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if deploy.is_finished() && *after.get_or_insert(round) + 20 < round {
+                break;
+            }
+        }
+        deploy.join().unwrap();
+    });
+    let by = site.until_done_once(&pushed);
+    assert!(by.values().any(|version| version == "1") && by.values().any(|version| version == "2"));
+    let mut at: Vec<_> = site.done().into_iter().map(|(_, _, at)| at).collect();
+    at.sort_by(f64::total_cmp);
+    let gap = at.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
+    assert!(gap < 1.0, "nothing was done for {gap} s");
+}
+
+/// A bad release takes no serving worker down, fails with its output shown, and
+/// the next good one heals all.
+#[track_caller]
+fn is_held_off(program: &str, ready: &str, shown: &str) {
+    let mut site = Site::new("", &format!("count = 2\n{ready}"));
+    site.start();
+    site.deploy("1").fine();
+    let before = site.pids();
+    let said = site.deploy_program("2", program).ends(2);
+    assert!(said.out.contains(shown), "{}\n{}", said.out, said.err);
+    assert_eq!(site.pids(), before, "the old workers were touched");
+    let done = site.push(5);
+    assert!(site.until_done_once(&done).values().all(|version| version == "1"));
+    site.deploy("3").fine();
+    let report = site.until_all_on("3", 2);
+    assert_eq!(of_workers(&report).0, Verdict::Ok);
+}
+
+#[test]
+fn a_release_whose_workers_end_at_once_is_held_off() {
+    is_held_off(ENDS_AT_ONCE, "", "no database: connection refused");
+}
+
+#[test]
+fn a_release_that_does_not_parse_is_held_off() {
+    is_held_off(DOES_NOT_PARSE, "", "SyntaxError");
+}
+
+#[test]
+fn a_release_whose_workers_hang_is_held_off() {
+    is_held_off(HANGS, "ready = \"spoke\"\nready_within = \"3s\"", "waiting for the moon");
+}
+
+#[test]
+fn a_killed_worker_has_a_successor_and_its_jobs_come_back() {
+    let mut site = Site::new("", "count = 1");
+    site.start();
+    site.deploy("1").fine();
+    let pid = *site.pids().first().unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(pid, Signal::KILL).unwrap();
+    let report = site.until("a successor", Duration::from_secs(10), |report| {
+        super::site::all_on(report, "1", 1) && report.workers[0].pid != Some(pid.as_raw_nonzero().get().unsigned_abs())
+    });
+    assert_eq!(report.workers[0].restarts, 1);
+    let pushed = site.push(3);
+    site.until_done_once(&pushed);
+}
+
+#[test]
+fn a_restart_says_process_by_process_what_it_confirmed() {
+    let mut site = Site::new("", "count = 2");
+    site.start();
+    site.deploy("1").fine();
+    let before = site.pids();
+    let said = site.run(&["restart"]).fine();
+    assert_eq!(said.out.matches("confirmed  mail: process ").count(), 2, "{}", said.out);
+    let after = site.pids();
+    assert!(before.is_disjoint(&after), "{before:?} {after:?}");
+    for pid in after {
+        assert!(said.out.contains(&format!("process {pid} runs release 1 (ready")), "{}", said.out);
+    }
+}
+
+#[test]
+fn when_up_is_killed_its_workers_end_and_their_jobs_come_back() {
+    let mut site = Site::new("", "count = 2");
+    site.start();
+    site.deploy("1").fine();
+    let workers = site.pids();
+    site.up.take().unwrap().kill();
+    let began = Instant::now();
+    let lives =
+        |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+    while workers.iter().any(lives) {
+        assert!(began.elapsed() < Duration::from_secs(15), "they live on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    site.start();
+    site.until_all_on("1", 2);
+    let pushed = site.push(5);
+    site.until_done_once(&pushed);
+}
+
+#[test]
+fn a_changed_configuration_makes_new_workers_in_the_same_agent() {
+    let mut site = Site::new("", "count = 1");
+    site.start();
+    site.deploy("1").fine();
+    let (agent, workers) = (site.up().pid(), site.pids());
+    let config = std::fs::read_to_string(site.scratch.path().join("aloud.toml")).unwrap();
+    // A file that is no configuration changes nothing, and is said.
+    site.scratch.write("aloud.toml", &format!("{config}\nnonsense = [\n"));
+    site.until("said", Duration::from_secs(20), |report| {
+        report.observations.iter().any(|one| one.what.contains("cannot be used"))
+    });
+    assert_eq!(site.pids(), workers);
+    site.scratch.write("aloud.toml", &config.replace("count = 1", "count = 3"));
+    site.until("three", Duration::from_secs(30), |report| super::site::all_on(report, "1", 3));
+    assert_eq!(site.up().pid(), agent);
+    assert!(site.pids().is_superset(&workers), "the worker that was there was kept");
+}

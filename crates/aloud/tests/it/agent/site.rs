@@ -1,0 +1,192 @@
+//! A host with a tree of releases, an `aloud up` over it, and what its workers
+//! did.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use aloud_client::v1::{AgentReport, PushJob, WorkerState};
+use job::{Subject, Verdict};
+
+use crate::scratch::{PATIENCE, Said, Scratch, Server, wait};
+
+/// Works off the queue, and writes down what it did.
+pub(crate) const WORK: &str = include_str!("work.py");
+
+/// A host of a test's own.
+pub(crate) struct Site {
+    pub(crate) scratch: Scratch,
+    pub(crate) up: Option<Server>,
+}
+
+impl Site {
+    /// A host whose `[release]` and `[[worker]]` say this besides the usual.
+    pub(crate) fn new(release: &str, worker: &str) -> Self {
+        Self::with(&format!(
+            "[release]\nroot = \"srv\"\nsettle = \"0s\"\n{release}\n\n[[worker]]\nname = \"mail\"\n\
+             command = [\"python3\", \"work.py\"]\nmin_ready = \"0s\"\nready_within = \"20s\"\n\
+             stop = {{ within = \"10s\" }}\n{worker}\n"
+        ))
+    }
+
+    /// A host whose configuration says all this, besides its server.
+    pub(crate) fn with(config: &str) -> Self {
+        let scratch = Scratch::new();
+        let site = Self { scratch, up: None };
+        site.configure(config);
+        site.scratch.run(&["server", "--data", "data", "--init", "--http", "nowhere"]);
+        site
+    }
+
+    /// Writes the configuration anew.
+    pub(crate) fn configure(&self, config: &str) {
+        let book = self.book();
+        let config = config.replace("[[worker]]", &format!("[[worker]]\nenv = {{ BOOK = \"{}\" }}", book.display()));
+        self.scratch.write(
+            "aloud.toml",
+            &format!(
+                "app = \"shop\"\n[server]\ndata = \"data\"\nhttp = \"127.0.0.1:0\"\n[agent]\nhost = \"web1\"\n{config}"
+            ),
+        );
+    }
+
+    /// Starts server and agent.
+    pub(crate) fn start(&mut self) -> &Server {
+        if !self.scratch.path().join("data").exists() {
+            // The store is created as `aloud init` would.
+            self.scratch.start(&["server", "--init"]).stop();
+        }
+        let mut server = self.scratch.start(&["up"]);
+        server.token_file = self.scratch.path().join("data/token");
+        self.up.insert(server)
+    }
+
+    pub(crate) fn up(&self) -> &Server {
+        self.up.as_ref().expect("it was started")
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.scratch.path().join("srv")
+    }
+
+    fn book(&self) -> PathBuf {
+        self.scratch.path().join("book")
+    }
+
+    /// The source of a version, whose worker is this program.
+    pub(crate) fn source(&self, version: &str, program: &str) -> PathBuf {
+        let folder = self.scratch.path().join("source").join(version);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("VERSION"), format!("{version}\n")).unwrap();
+        let work = folder.join("work.py");
+        std::fs::write(&work, program).unwrap();
+        std::fs::set_permissions(&work, std::fs::Permissions::from_mode(0o755)).unwrap();
+        folder
+    }
+
+    /// Deploys a version whose worker works.
+    pub(crate) fn deploy(&self, version: &str) -> Said {
+        self.deploy_program(version, WORK)
+    }
+
+    pub(crate) fn deploy_program(&self, version: &str, program: &str) -> Said {
+        let source = self.source(version, program);
+        self.run(&["deploy", source.to_str().unwrap()])
+    }
+
+    /// Runs a command as a person on this host would.
+    pub(crate) fn run(&self, args: &[&str]) -> Said {
+        let mut command = self.scratch.aloud(args);
+        if let Some(up) = &self.up {
+            command.env("ALOUD_URL", &up.url);
+        }
+        self.scratch.end(command)
+    }
+
+    /// How the agent sees this host.
+    pub(crate) fn report(&self) -> AgentReport {
+        let said = self.run(&["workers", "--json"]);
+        serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {}\n{}", said.out, said.err))
+    }
+
+    /// Waits until the host is so.
+    #[track_caller]
+    pub(crate) fn until(&self, what: &str, within: Duration, fits: impl Fn(&AgentReport) -> bool) -> AgentReport {
+        let began = Instant::now();
+        loop {
+            let report = self.report();
+            if fits(&report) {
+                return report;
+            }
+            assert!(began.elapsed() < within, "not so within {within:?}: {what}: {report:#?}\n{}", self.up().log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until this many workers are ready, all on a release, and none else
+    /// is there.
+    #[track_caller]
+    pub(crate) fn until_all_on(&self, release: &str, count: usize) -> AgentReport {
+        self.until(&format!("{count} on {release}"), PATIENCE, |report| all_on(report, release, count))
+    }
+
+    /// Pushes so many jobs.
+    pub(crate) fn push(&self, count: usize) -> Vec<String> {
+        let api = self.up().api();
+        let jobs: Vec<_> = (0..count).map(|_| PushJob::new("mail.send".parse().unwrap())).collect();
+        wait(async { api.push_many(&jobs).await.unwrap() }).into_iter().map(|pushed| pushed.id).collect()
+    }
+
+    /// Which version did which jobs, and when, in the order of the book.
+    pub(crate) fn done(&self) -> Vec<(String, String, f64)> {
+        let book = std::fs::read_to_string(self.book()).unwrap_or_default();
+        let read = |line: &str| {
+            let mut words = line.split(' ').map(str::to_owned);
+            Some((words.next()?, words.next()?, words.next()?.parse().ok()?))
+        };
+        book.lines().filter_map(read).collect()
+    }
+
+    /// Waits until these jobs are done, and asserts that each was done once.
+    #[track_caller]
+    pub(crate) fn until_done_once(&self, ids: &[String]) -> BTreeMap<String, String> {
+        let began = Instant::now();
+        loop {
+            let done = self.done();
+            let by: BTreeMap<_, _> = done.iter().map(|(id, version, _)| (id.clone(), version.clone())).collect();
+            if ids.iter().all(|id| by.contains_key(id)) {
+                assert_eq!(done.len(), by.len(), "a job was done twice");
+                return by;
+            }
+            assert!(began.elapsed() < PATIENCE, "{} of {} are done\n{}", by.len(), ids.len(), self.up().log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The pids of the workers that run.
+    pub(crate) fn pids(&self) -> BTreeSet<u32> {
+        self.report().workers.iter().filter_map(|worker| worker.pid).collect()
+    }
+
+    /// Switches `current` as other tools do: `ln -sfn`, not even atomically.
+    pub(crate) fn switch_by_hand(&self, release: &str) {
+        let current = self.root().join("current");
+        std::fs::remove_file(&current).unwrap();
+        std::os::unix::fs::symlink(Path::new("releases").join(release), &current).unwrap();
+    }
+}
+
+/// Whether this many workers are ready on a release, and no other is there.
+pub(crate) fn all_on(report: &AgentReport, release: &str, count: usize) -> bool {
+    let good = |worker: &&aloud_client::v1::WorkerReport| {
+        worker.state == WorkerState::Ready && worker.current && worker.release.as_deref() == Some(release)
+    };
+    report.workers.len() == count && report.workers.iter().filter(good).count() == count
+}
+
+/// What is thought of the workers.
+pub(crate) fn of_workers(report: &AgentReport) -> (Verdict, String) {
+    let mut all = report.observations.iter().filter(|one| matches!(one.subject, Subject::Workers { .. }));
+    all.next().map(|one| (one.verdict, one.what.clone())).expect("there are workers")
+}
