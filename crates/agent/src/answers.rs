@@ -43,11 +43,11 @@ impl Answers for Desk {
                 let scope = pool.map_or(Scope::All, Scope::Pool);
                 self.moved(self.supervisor.restart(scope).await, within, &teller).await
             }
-            Ask::InUse { folders } => {
+            Ask::InUse { folders, asker } => {
                 let (clock, accepted) = (self.clock.clone(), self.accepted.clone());
                 let folders: Vec<(FileId, PathBuf)> =
                     folders.into_iter().map(|one| (FileId { dev: one.dev, ino: one.ino }, one.path)).collect();
-                match tokio::task::spawn_blocking(move || look::users(&folders, &accepted, &*clock)).await {
+                match tokio::task::spawn_blocking(move || look::users(&folders, asker, &accepted, &*clock)).await {
                     Ok(users) => Answer::InUse(users),
                     Err(error) => Answer::Refused(format!("the processes could not be looked at: {error}")),
                 }

@@ -55,6 +55,8 @@ pub enum Ask {
     InUse {
         /// The folders.
         folders: Vec<Folder>,
+        /// The process that asks: it has them open to look at them.
+        asker: u32,
     },
 }
 

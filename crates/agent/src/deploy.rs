@@ -160,11 +160,15 @@ impl Hands for OnHost<'_> {
             .iter()
             .map(|one| (FileId { dev: one.file_id.dev, ino: one.file_id.ino }, one.path.clone()))
             .collect();
-        let own = look::users(&folders, &self.site.accepted, &*self.clock);
+        let own = look::users(&folders, std::process::id(), &self.site.accepted, &*self.clock);
         let asked: Vec<_> =
             folders.iter().map(|(id, path)| Folder { dev: id.dev, ino: id.ino, path: path.clone() }).collect();
         let answer = self.runtime.block_on(async {
-            timeout(LOOK_WITHIN, control::ask(&self.site.dir, &Ask::InUse { folders: asked }, |_| ())).await
+            timeout(
+                LOOK_WITHIN,
+                control::ask(&self.site.dir, &Ask::InUse { folders: asked, asker: std::process::id() }, |_| ()),
+            )
+            .await
         });
         let agents = match answer {
             Ok(Ok(Answer::InUse(users))) if users.len() == own.len() => Some(Ok(users)),
@@ -273,7 +277,10 @@ impl Hands for OnlyEyes<'_> {
             .iter()
             .map(|one| (FileId { dev: one.file_id.dev, ino: one.file_id.ino }, one.path.clone()))
             .collect();
-        look::users(&folders, self.accepted, self.clock).into_iter().map(|own| both(own, None)).collect()
+        look::users(&folders, std::process::id(), self.accepted, self.clock)
+            .into_iter()
+            .map(|own| both(own, None))
+            .collect()
     }
 
     fn tell(&self, _progress: Progress) {}

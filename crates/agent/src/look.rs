@@ -324,10 +324,12 @@ fn ready_by(how: &str, verified: bool) -> ReadyBy {
 }
 
 /// Who uses these folders, as whoever wants to delete them must know: looked at
-/// closely.
-pub(crate) fn users(folders: &[(FileId, PathBuf)], accepted: &Accepted, clock: &dyn Clock) -> Vec<Users> {
+/// closely. Whoever looks has them open meanwhile: this process and `asker` do
+/// not count, and hold locks where they mean to stay.
+pub(crate) fn users(folders: &[(FileId, PathBuf)], asker: u32, accepted: &Accepted, clock: &dyn Clock) -> Vec<Users> {
     let scan = host::scan(&Targets::new(folders.iter().cloned()), Depth::Full, clock);
-    folders.iter().map(|(folder, _)| Users::of(&scan, *folder, accepted)).collect()
+    let looks = [asker, std::process::id()];
+    folders.iter().map(|(folder, _)| Users::of(&scan, *folder, looks, accepted)).collect()
 }
 
 /// Programs that are known to be in no release though they cannot be looked at:
@@ -354,12 +356,12 @@ pub struct Users {
 }
 
 impl Users {
-    fn of(scan: &Scan, folder: FileId, accepted: &Accepted) -> Self {
+    fn of(scan: &Scan, folder: FileId, looks: [u32; 2], accepted: &Accepted) -> Self {
         const MOST: usize = 20;
-        let own = std::process::id();
         let users = scan.users_of(folder);
         let named = |process: &host::Process| format!("process {} ({})", process.id.pid, process.name);
-        let others = users.certain.iter().filter(|(process, _)| u32::try_from(process.id.pid) != Ok(own));
+        let is_other = |process: &host::Process| u32::try_from(process.id.pid).is_ok_and(|pid| !looks.contains(&pid));
+        let others = users.certain.iter().filter(|(process, _)| is_other(process));
         let certain = others.map(|(process, uses)| {
             let how = uses.first().map_or_else(String::new, |one| format!(" at `{}`", one.path.display()));
             format!("{}{how}", named(process))

@@ -19,12 +19,14 @@ use crate::signals::Signals;
 /// Runs the command in the folder `here`.
 pub(crate) fn run(args: &AgentArgs, found: &Found, here: &Path) -> Result<Exit, Report> {
     let host = Host::needed(found, here)?;
-    let settings = agent::Settings { exec: host.exec(&found.folder(here))?, ..host.agent()? };
-    settings.check().map_err(Report::from)?;
+    let exec = host.exec(&found.folder(here))?;
     if args.check {
+        host.agent_beside_its_server()?.check()?;
         writeln!(io::stdout(), "the agent of {} can start over `{}`", host.name, host.root.display())?;
         return Ok(Exit::Ok);
     }
+    let settings = agent::Settings { exec, ..host.agent()? };
+    settings.check()?;
     if args.end_with_stdin {
         crate::leash::hold().map_err(|error| {
             Report::config(

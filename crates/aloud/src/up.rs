@@ -51,11 +51,11 @@ fn both(plan: &Plan, mut host: Host) -> Result<Exit, Report> {
     let (ended, settings) = runtime.block_on(async {
         let mut signals = Signals::listen()?;
         let serving = Serving::start(plan).await?;
-        host.target = Target {
-            url: serving.url().unwrap_or_else(|| host.target.url.clone()),
-            token_file: Some(plan.settings.token_file.clone()),
-            app: Some(serving.app()),
+        let url = match serving.url() {
+            Some(url) => url,
+            None => host.target.clone()?.url,
         };
+        host.target = Ok(Target { url, token_file: Some(plan.settings.token_file.clone()), app: Some(serving.app()) });
         host.app = Some(serving.app());
         let started = async {
             let settings = host.agent()?;

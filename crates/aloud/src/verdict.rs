@@ -82,10 +82,12 @@ enum Asked {
 }
 
 async fn ask(host: &Host) -> Asked {
-    if host.target.token_file.is_none() {
-        return Asked::NotKnown;
-    }
-    let api = match host.target.settings().and_then(|settings| Ok(Api::new(settings)?)) {
+    let target = match &host.target {
+        Ok(target) if target.token_file.is_none() => return Asked::NotKnown,
+        Ok(target) => target,
+        Err(report) => return Asked::Silent(report.happened.clone()),
+    };
+    let api = match target.settings().and_then(|settings| Ok(Api::new(settings)?)) {
         Ok(api) => api,
         Err(report) => return Asked::Silent(report.happened),
     };

@@ -29,8 +29,11 @@ pub(crate) struct Host {
     pub(crate) dir: PathBuf,
     /// Where the configuration is.
     pub(crate) config: Option<PathBuf>,
-    /// How the server is reached; without a token file if none is known of.
-    pub(crate) target: Target,
+    /// How the server is reached, or why that is not known; without a token
+    /// file if none is known of.
+    pub(crate) target: Result<Target, Report>,
+    /// The file with the app's token, where the store of this configuration is.
+    pub(crate) token_beside: Option<PathBuf>,
     /// The file with the agent's own token.
     pub(crate) agent_token: Option<PathBuf>,
     /// The workers.
@@ -85,13 +88,18 @@ impl Host {
             app: file.app.clone(),
             dir: file.agent.dir.clone().map_or_else(|| agent::Settings::default_dir(&root), |dir| here.join(dir)),
             config: found.path.as_ref().map(|path| here.join(path)),
+            token_beside: file
+                .server
+                .token_file
+                .clone()
+                .or_else(|| file.server.data.as_deref().map(crate::settings::token_beside)),
             agent_token: file.agent.token_file.clone(),
             workers,
             watched: file.watched.clone(),
             release: file.release.clone(),
             handlers: file.handler.clone(),
             guards: file.guard.clone(),
-            target: Target::decide(file)?,
+            target: Target::decide(file),
             root,
         }))
     }
@@ -110,9 +118,10 @@ impl Host {
 
     /// What an agent is told, with the server where `target` says.
     pub(crate) fn agent(&self) -> Result<agent::Settings, Report> {
+        let target = self.target.clone()?;
         let target = match &self.agent_token {
-            Some(token) => Target { token_file: Some(token.clone()), ..self.target.clone() },
-            None => self.target.clone(),
+            Some(token) => Target { token_file: Some(token.clone()), ..target },
+            None => target,
         };
         Ok(agent::Settings {
             host: self.name.clone(),
@@ -128,6 +137,19 @@ impl Host {
             accepted: self.accepted(),
             exec: agent::Exec::default(),
         })
+    }
+
+    /// The same where the address of the server is not known before it listens:
+    /// in one process with the agent.
+    pub(crate) fn agent_beside_its_server(&self) -> Result<agent::Settings, Report> {
+        match &self.target {
+            Ok(_) => self.agent(),
+            Err(_) => {
+                let url = aloud_client::Settings::DEFAULT_URL.to_owned();
+                let target = Ok(Target { url, token_file: self.token_beside.clone(), app: self.app.clone() });
+                Self { target, ..self.clone() }.agent()
+            }
+        }
     }
 
     /// What an agent runs for a server elsewhere: the declared commands, in the
@@ -148,9 +170,10 @@ impl Host {
 
     /// What workers and hooks are told.
     fn env(&self) -> Vec<(String, String)> {
-        let mut env = vec![("ALOUD_URL".to_owned(), self.target.url.clone())];
-        env.extend(self.app.as_ref().map(|app| ("ALOUD_APP".to_owned(), app.to_string())));
-        let token = self.target.token_file.as_deref().and_then(|path| std::path::absolute(path).ok());
+        let mut env: Vec<_> = self.app.iter().map(|app| ("ALOUD_APP".to_owned(), app.to_string())).collect();
+        let Ok(target) = &self.target else { return env };
+        env.push(("ALOUD_URL".to_owned(), target.url.clone()));
+        let token = target.token_file.as_deref().and_then(|path| std::path::absolute(path).ok());
         env.extend(token.map(|path| ("ALOUD_TOKEN_FILE".to_owned(), path.display().to_string())));
         env
     }
@@ -221,7 +244,7 @@ impl Host {
                 job,
                 within: said.verify_within.unwrap_or(Span::from_secs(30)),
                 settle: said.settle.unwrap_or(Span::from_secs(2)),
-                server: self.target.settings().ok(),
+                server: self.target.as_ref().ok().and_then(|target| target.settings().ok()),
             },
             accepted: self.accepted(),
         })

@@ -16,16 +16,20 @@ pub(crate) const WORK: &str = include_str!("work.py");
 
 /// A host of a test's own.
 pub(crate) struct Site {
-    pub(crate) scratch: Scratch,
+    /// Where its server listens, also after it was started anew.
+    port: u16,
+    // Ends before its folder goes.
     pub(crate) up: Option<Server>,
+    pub(crate) scratch: Scratch,
 }
 
 impl Site {
     /// A host whose `[release]` and `[[worker]]` say this besides the usual.
     pub(crate) fn new(release: &str, worker: &str) -> Self {
+        let within = if worker.contains("ready_within") { "" } else { "ready_within = \"20s\"\n" };
         Self::with(&format!(
-            "[release]\nroot = \"srv\"\nsettle = \"0s\"\n{release}\n\n[[worker]]\nname = \"mail\"\n\
-             command = [\"python3\", \"work.py\"]\nmin_ready = \"0s\"\nready_within = \"20s\"\n\
+            "[release]\nroot = \"srv\"\naccept_unknown = [\"*\"]\nsettle = \"0s\"\n{release}\n\n[[worker]]\nname = \"mail\"\n\
+             command = [\"python3\", \"work.py\"]\nmin_ready = \"0s\"\n{within}\
              stop = {{ within = \"10s\" }}\n{worker}\n"
         ))
     }
@@ -33,9 +37,9 @@ impl Site {
     /// A host whose configuration says all this, besides its server.
     pub(crate) fn with(config: &str) -> Self {
         let scratch = Scratch::new();
-        let site = Self { scratch, up: None };
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let site = Self { port: free.local_addr().unwrap().port(), scratch, up: None };
         site.configure(config);
-        site.scratch.run(&["server", "--data", "data", "--init", "--http", "nowhere"]);
         site
     }
 
@@ -46,7 +50,8 @@ impl Site {
         self.scratch.write(
             "aloud.toml",
             &format!(
-                "app = \"shop\"\n[server]\ndata = \"data\"\nhttp = \"127.0.0.1:0\"\n[agent]\nhost = \"web1\"\n{config}"
+                "app = \"shop\"\n[server]\ndata = \"data\"\nhttp = \"127.0.0.1:{}\"\n[agent]\nhost = \"web1\"\n{config}",
+                self.port
             ),
         );
     }
@@ -97,17 +102,30 @@ impl Site {
 
     /// Runs a command as a person on this host would.
     pub(crate) fn run(&self, args: &[&str]) -> Said {
-        let mut command = self.scratch.aloud(args);
-        if let Some(up) = &self.up {
-            command.env("ALOUD_URL", &up.url);
-        }
-        self.scratch.end(command)
+        self.scratch.run(args)
     }
 
     /// How the agent sees this host.
     pub(crate) fn report(&self) -> AgentReport {
         let said = self.run(&["workers", "--json"]);
         serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {}\n{}", said.out, said.err))
+    }
+
+    /// Waits until something like this was observed.
+    #[track_caller]
+    pub(crate) fn until_observed(&self, what: &str, within: Duration) {
+        let began = Instant::now();
+        let record =
+            || std::fs::read_to_string(self.root().join(".aloud/agent/observations.jsonl")).unwrap_or_default();
+        while !record().contains(what) {
+            assert!(
+                began.elapsed() < within,
+                "not observed within {within:?}: {what}: {}\n{}",
+                record(),
+                self.up().log()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Waits until the host is so.
