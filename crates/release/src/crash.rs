@@ -1,7 +1,7 @@
 //! The moments at which everything may end.
 
-/// Hears of each moment at which a power cut would leave a different disk behind: before and after every record and every
-/// call that changes the tree.
+/// Hears of each moment at which a power cut would leave a different disk behind: before and after every record and
+/// every call that changes the tree.
 ///
 /// The product brings none. A test brings one that ends the process at the moment of its choice.
 pub trait Crash: Send + Sync {

@@ -1,8 +1,8 @@
 //! A directory by its descriptor.
 //!
 //! What lies below is named relative to the descriptor, so it does not matter who renames what above it meanwhile. No
-//! name is ever followed through a symbolic link unless a method says so. Each change is a moment at which everything may
-//! end, and is said to be one.
+//! name is ever followed through a symbolic link unless a method says so. Each change is a moment at which everything
+//! may end, and is said to be one.
 
 use std::fs::File;
 use std::io::{Read, Write};

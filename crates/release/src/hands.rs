@@ -1,7 +1,7 @@
 //! What a deploy needs done that is not the tree's business.
 //!
-//! The tree starts no process of the application and never looks for one. It asks its caller through [`Hands`], waits for the answer,
-//! and takes an answer that is missing for the worst one.
+//! The tree starts no process of the application and never looks for one. It asks its caller through [`Hands`], waits
+//! for the answer, and takes an answer that is missing for the worst one.
 
 use std::path::PathBuf;
 

@@ -2,8 +2,8 @@
 //!
 //! One record per line: the CRC-32 of the record as 8 digits, a space, the record as JSON. The file is longer than what
 //! stands in it: the zeros at its end are room that is already ours, so that a full disk does not stop the record of an
-//! abort. (Where the file system never writes in place, it may do so all the same.) A line that was torn at the end by a
-//! power cut is cut off; a damaged one in the middle is passed over.
+//! abort. (Where the file system never writes in place, it may do so all the same.) A line that was torn at the end by
+//! a power cut is cut off; a damaged one in the middle is passed over.
 //!
 //! To change a record, add fields with defaults. A record that a later version wrote and this one cannot read is passed
 //! over like a damaged one; what `current` says counts in any case.

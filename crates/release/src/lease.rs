@@ -1,8 +1,8 @@
 //! A release that somebody is in.
 //!
-//! Whoever works in a release holds a shared kernel lock on its directory, and every process that it starts inherits it.
-//! The lock is gone with the last of them, whatever becomes of them. Pruning takes the exclusive one first. Where the
-//! file system knows no locks on directories, a file in `.aloud/leases/` is locked instead, by the same rule.
+//! Whoever works in a release holds a shared kernel lock on its directory, and every process that it starts inherits
+//! it. The lock is gone with the last of them, whatever becomes of them. Pruning takes the exclusive one first. Where
+//! the file system knows no locks on directories, a file in `.aloud/leases/` is locked instead, by the same rule.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -65,12 +65,25 @@ pub fn hold(path: &Path, expected: FileId) -> Result<OwnedFd, Gone> {
     if still == expected { Ok(held) } else { Err(Gone::Gone) }
 }
 
+/// A release that nobody else can be in, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Alone(OwnedFd);
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        // Not left to the closing: a process that is being started at this moment has a copy of the descriptor.
+        if let Err(error) = flock(&self.0, FlockOperation::Unlock) {
+            tracing::warn!(%error, "a release was not given back before its directory was closed");
+        }
+    }
+}
+
 /// Takes a release for oneself; `None` if somebody is in it.
-pub(crate) fn take(path: &Path) -> Result<Option<OwnedFd>, Errno> {
+pub(crate) fn take(path: &Path) -> Result<Option<Alone>, Errno> {
     let dir = open_dir(path)?;
     match lock(dir.as_fd(), path, FlockOperation::NonBlockingLockExclusive, flock_dir) {
-        Ok(None) => Ok(Some(dir)),
-        Ok(Some(instead)) => Ok(Some(instead)),
+        Ok(None) => Ok(Some(Alone(dir))),
+        Ok(Some(instead)) => Ok(Some(Alone(instead))),
         Err(Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(error),
     }

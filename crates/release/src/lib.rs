@@ -1,11 +1,12 @@
 //! The tree of releases: how one is made, switched to, proven unused and removed.
 //!
 //! A tree is a directory with `releases/`, `shared/` and a symbolic link `current`, as Deployer, Capistrano, Ansistrano
-//! and Mina make it, and `.aloud/` beside them. [`Tree`] looks at it; [`deploy()`], [`rollback`], [`resume`], [`prune()`]
-//! and [`recover()`] change it, one at a time, under a lock, with a journal record before and after each step.
+//! and Mina make it, and `.aloud/` beside them. [`Tree`] looks at it; [`deploy()`], [`rollback`], [`resume`],
+//! [`prune()`] and [`recover()`] change it, one at a time, under a lock, with a journal record before and after each
+//! step.
 //!
-//! This crate starts no process but `git`, never looks for one, and knows nothing of jobs: what it needs done about them it
-//! asks of its caller through [`Hands`]. It blocks; callers bring a thread.
+//! This crate starts no process but `git`, never looks for one, and knows nothing of jobs: what it needs done about
+//! them it asks of its caller through [`Hands`]. It blocks; callers bring a thread.
 
 mod crash;
 mod current;

@@ -1,8 +1,8 @@
 //! One at a time.
 //!
 //! What counts is the kernel's lock on `.aloud/lock`: it is gone with the process that holds it, however that ends. The
-//! text in the file is for people. Beside it, in a tree that Deployer uses too, stands Deployer's own lock file, which is
-//! honoured, and written while we are at work.
+//! text in the file is for people. Beside it, in a tree that Deployer uses too, stands Deployer's own lock file, which
+//! is honoured, and written while we are at work.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -33,7 +33,7 @@ pub struct Holder {
 
 /// The lock of a tree, held for as long as this lives.
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
     deployers: Option<Deployers>,
 }
 
@@ -47,7 +47,9 @@ const NAME: &str = "lock";
 const DEPLOYERS: &str = "deploy.lock";
 /// By it our own text in Deployer's lock file is known.
 const OURS: &str = "aloud ";
-const BETWEEN: Duration = Duration::from_millis(50);
+const BETWEEN: Duration = Duration::from_millis(20);
+/// Who only looks whether the tree is locked holds the lock for a moment himself.
+const PATIENCE: Duration = Duration::from_millis(200);
 const MAX_TEXT: u64 = 4_096;
 
 impl Lock {
@@ -58,7 +60,7 @@ impl Lock {
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => break,
-                Err(Errno::WOULDBLOCK) if waited < wait.as_duration() => {
+                Err(Errno::WOULDBLOCK) if waited < wait.as_duration().max(PATIENCE) => {
                     std::thread::sleep(BETWEEN);
                     waited += BETWEEN;
                 }
@@ -72,7 +74,7 @@ impl Lock {
             tracing::debug!(%error, "who holds the lock could not be written down");
         }
         let deployers = dep.map(|dep| Deployers::take(dep, holder, tx)).transpose()?;
-        Ok(Self { _file: file, deployers })
+        Ok(Self { file, deployers })
     }
 
     /// Who holds the lock, if anybody does.
@@ -84,7 +86,10 @@ impl Lock {
         let file = rustix::fs::openat(own.fd(), NAME, flags, rustix::fs::Mode::empty())
             .map_err(|error| own.trouble("open", Path::new(NAME), error))?;
         match flock(&file, FlockOperation::NonBlockingLockShared) {
-            Ok(()) => Ok(None),
+            Ok(()) => match flock(&file, FlockOperation::Unlock) {
+                Ok(()) => Ok(None),
+                Err(error) => Err(own.trouble("unlock", Path::new(NAME), error)),
+            },
             Err(Errno::WOULDBLOCK) => read(own).map(Some),
             Err(error) => Err(own.trouble("lock", Path::new(NAME), error)),
         }
@@ -95,6 +100,10 @@ impl Drop for Lock {
     fn drop(&mut self) {
         if let Some(deployers) = self.deployers.take() {
             deployers.leave();
+        }
+        // Not left to the closing of the file: a process that is being started at this moment has a copy of it.
+        if let Err(error) = flock(&self.file, FlockOperation::Unlock) {
+            tracing::warn!(%error, "the lock of the tree was not given back before its file was closed");
         }
     }
 }

@@ -111,7 +111,8 @@ impl State {
 
 /// What is kept of a release in `.aloud/releases/NAME.json`.
 ///
-/// To add a field, give it a default: files of earlier versions have to be read for as long as their releases are there.
+/// To add a field, give it a default: files of earlier versions have to be read for as long as their releases are
+/// there.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Meta {
     pub(crate) id: ReleaseId,
@@ -161,6 +162,27 @@ impl Meta {
             sealed_at: None,
             healthy_since: None,
             contents: None,
+        }
+    }
+
+    /// What becomes of its state when another has taken its place before it was settled whether it works.
+    pub(crate) fn once_left(&self, at: Timestamp) -> Option<State> {
+        let why = || "it was left before anybody confirmed that it works".to_owned();
+        match (&self.state, self.healthy_since) {
+            // That nobody looked again says nothing against it.
+            (State::Live { .. }, Some(since)) => Some(State::Healthy { since }),
+            (State::Live { .. } | State::Held { .. }, _) => Some(State::Failed { at, why: why() }),
+            (
+                State::Building
+                | State::Sealed { .. }
+                | State::Healthy { .. }
+                | State::Failed { .. }
+                | State::Aborted { .. }
+                | State::RolledBack { .. }
+                | State::Found
+                | State::Bad { .. },
+                _,
+            ) => None,
         }
     }
 

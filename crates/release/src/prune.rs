@@ -1,12 +1,11 @@
 //! Which releases go, and how it is made sure that nobody is in them.
 //!
-//! A release is removed only if every proof says that nobody is in it: nobody holds its kernel lock, and the caller, who
-//! knows processes, says so twice: before it is moved aside and after. What cannot be known counts as in use.
+//! A release is removed only if every proof says that nobody is in it: nobody holds its kernel lock, and the caller,
+//! who knows processes, says so twice: before it is moved aside and after. What cannot be known counts as in use.
 
 mod choose;
 mod erase;
 
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use crate::current::{self, Current};
@@ -16,7 +15,7 @@ use crate::error::{Error, Trouble};
 use crate::hands::{Hands, InUse, Place};
 use crate::id::ReleaseId;
 use crate::journal::{Act, Mark};
-use crate::lease;
+use crate::lease::{self, Alone};
 use crate::transaction::Transaction;
 use crate::tree::{Found, Tree};
 
@@ -168,7 +167,7 @@ pub(crate) fn finish_trash(
     Ok(done)
 }
 
-type Free<'f> = Vec<(&'f Found, OwnedFd)>;
+type Free<'f> = Vec<(&'f Found, Alone)>;
 
 /// What would become of each release; with those that may go, held for ourselves.
 fn look<'f>(
@@ -234,7 +233,7 @@ fn place(release: &Found) -> Place {
 fn remove(
     tx: &mut Transaction<'_>,
     release: &Found,
-    lease: OwnedFd,
+    lease: Alone,
     options: &Options,
     hands: &dyn Hands,
 ) -> Result<Fate, Trouble> {

@@ -13,7 +13,7 @@ use crate::error::{Error, Trouble};
 use crate::hands::Hands;
 use crate::id::ReleaseId;
 use crate::journal::{Act, Mark, Record};
-use crate::meta::State;
+use crate::meta::{Meta, State};
 use crate::prune::{self, Fate};
 use crate::transaction::Transaction;
 use crate::tree::Tree;
@@ -35,7 +35,8 @@ pub enum Mended {
     Resumable(ReleaseId),
     /// The switch to it had happened, and nobody has confirmed that it works: roll and verify it.
     Unverified(ReleaseId),
-    /// It was current, was left before anybody confirmed that it works, and is marked as failed.
+    /// It was current, and was left before anybody confirmed that it works: it is marked as failed, or as healthy if it
+    /// once was.
     Left(ReleaseId),
     /// A link of a switch that did not happen was removed.
     StrayLink(String),
@@ -85,8 +86,8 @@ pub fn recover(tree: &Tree, options: &Options, hands: &dyn Hands) -> Result<Reco
 /// What there is to see.
 struct Seen {
     current: Option<ReleaseId>,
-    /// Each release whose state was written down, newest first.
-    states: Vec<(ReleaseId, State)>,
+    /// What was written down about each release, newest first.
+    metas: Vec<Meta>,
     /// What was begun last and is not over, oldest record first.
     unfinished: Vec<Record>,
     drafts: Vec<String>,
@@ -106,17 +107,17 @@ enum Deed {
 fn plan(seen: &Seen) -> Vec<Deed> {
     let mut deeds: Vec<Deed> = seen.drafts.iter().cloned().map(Deed::RemoveDraft).collect();
     let mut passed_current = seen.current.is_none();
-    for (id, state) in &seen.states {
-        if seen.current.as_ref() == Some(id) {
+    for meta in &seen.metas {
+        if seen.current.as_ref() == Some(&meta.id) {
             passed_current = true;
-            deeds.extend(of_current(id, state, seen));
+            deeds.extend(of_current(&meta.id, &meta.state, seen));
         } else {
             // Whole and older than the current one: it has been overtaken.
             let overtaken = passed_current && seen.current.is_some();
-            deeds.extend(of_other(id, state, overtaken, seen.now));
+            deeds.extend(of_other(meta, overtaken, seen.now));
         }
     }
-    let known = |id: &ReleaseId| seen.states.iter().any(|(known, _)| known == id);
+    let known = |id: &ReleaseId| seen.metas.iter().any(|meta| meta.id == *id);
     if let Some(last) = seen.unfinished.last() {
         deeds.extend(hooks(&seen.unfinished).into_iter().map(Deed::Say));
         // One that another tool had made, or that was made before anything was written down.
@@ -138,7 +139,8 @@ fn of_current(id: &ReleaseId, state: &State, seen: &Seen) -> Option<Deed> {
         .unfinished
         .iter()
         .any(|record| record.release.as_ref() == Some(id) && record.step >= Step::Switch && record.step < Step::Commit);
-    let settled = seen.unfinished.iter().any(|record| record.step == Step::Commit && record.mark == Mark::Done);
+    let began = seen.unfinished.first().map(|record| record.at);
+    let settled = matches!(state, State::Healthy { since } if began.is_some_and(|began| *since >= began));
     match state {
         State::Building | State::Sealed { .. } | State::Live { why: None, .. } | State::Aborted { .. } => {
             Some(unverified(id, seen.now))
@@ -154,17 +156,14 @@ fn of_current(id: &ReleaseId, state: &State, seen: &Seen) -> Option<Deed> {
     }
 }
 
-fn of_other(id: &ReleaseId, state: &State, overtaken: bool, at: Timestamp) -> Option<Deed> {
-    let aborted =
-        |why: &str| Some(Deed::Set(id.clone(), State::Aborted { at, why: why.into() }, Mended::Aborted(id.clone())));
-    match state {
+fn of_other(meta: &Meta, overtaken: bool, at: Timestamp) -> Option<Deed> {
+    let set = |state, what: fn(ReleaseId) -> Mended| Some(Deed::Set(meta.id.clone(), state, what(meta.id.clone())));
+    let aborted = |why: &str| set(State::Aborted { at, why: why.into() }, Mended::Aborted);
+    match meta.state {
         State::Building => aborted("it was cut short"),
         State::Sealed { .. } if overtaken => aborted("a newer release has taken its place"),
-        State::Sealed { .. } => Some(Deed::Say(Mended::Resumable(id.clone()))),
-        State::Live { .. } | State::Held { .. } => {
-            let why = "it was left before anybody confirmed that it works".into();
-            Some(Deed::Set(id.clone(), State::Failed { at, why }, Mended::Left(id.clone())))
-        }
+        State::Sealed { .. } => Some(Deed::Say(Mended::Resumable(meta.id.clone()))),
+        State::Live { .. } | State::Held { .. } => meta.once_left(at).and_then(|state| set(state, Mended::Left)),
         State::Healthy { .. }
         | State::Failed { .. }
         | State::Aborted { .. }
@@ -230,15 +229,13 @@ pub(crate) fn put_in_order(
 
 fn look(tx: &Transaction<'_>) -> Result<Seen, Trouble> {
     let found = tx.tree.found()?;
-    let mut states = Vec::new();
+    let mut metas = Vec::new();
     for release in &found {
-        if let Some(meta) = tx.meta(&release.id)? {
-            states.push((release.id.clone(), meta.state));
-        }
+        metas.extend(tx.meta(&release.id)?);
     }
     Ok(Seen {
         current: found.iter().find(|release| release.current).map(|release| release.id.clone()),
-        states,
+        metas,
         unfinished: tx.journal.unfinished(),
         drafts: current::drafts(tx.tree)?.iter().map(|name| name.to_string_lossy().into_owned()).collect(),
         now: tx.tree.now(),
@@ -257,8 +254,8 @@ mod tests {
     }
 
     fn seen(current: &str, states: &[(&str, State)], unfinished: Vec<Record>) -> Seen {
-        let states = states.iter().map(|(name, state)| (id(name), state.clone())).collect();
-        Seen { current: Some(id(current)), states, unfinished, drafts: Vec::new(), now: AT }
+        let metas = states.iter().map(|(name, state)| Meta::new(id(name), state.clone(), AT)).collect();
+        Seen { current: Some(id(current)), metas, unfinished, drafts: Vec::new(), now: AT }
     }
 
     fn record(step: Step, mark: Mark, release: &str, note: Option<&str>) -> Record {
@@ -306,12 +303,15 @@ mod tests {
 
     #[test]
     fn a_rollback_that_was_cut_short_leaves_its_target_unverified() {
-        let states = [("7", State::Healthy { since: AT }), ("6", State::Healthy { since: AT })];
+        let before = Timestamp(1);
+        let states = [("7", State::Healthy { since: before }), ("6", State::Healthy { since: before })];
         let cut = vec![record(Step::Switch, Mark::Intent, "6", None)];
         assert_eq!(said(&seen("6", &states, cut.clone())), [Mended::Unverified(id("6"))]);
         assert_eq!(said(&seen("7", &states, cut)), []);
-        let done = vec![record(Step::Switch, Mark::Done, "6", None), record(Step::Commit, Mark::Done, "6", None)];
-        assert_eq!(said(&seen("6", &states, done)), []);
+        let done = vec![record(Step::Switch, Mark::Done, "6", None), record(Step::Commit, Mark::Intent, "6", None)];
+        let since = AT + job::Span::from_secs(1);
+        let states = [("7", State::Healthy { since: AT }), ("6", State::Healthy { since })];
+        assert_eq!(said(&seen("6", &states, done)), [], "it had been confirmed");
     }
 
     #[test]

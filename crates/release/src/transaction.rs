@@ -24,6 +24,9 @@ pub(crate) struct Transaction<'t> {
     _lock: Lock,
 }
 
+/// Names that are larger numbers were not given by counting, nor by a clock.
+const BEYOND: u64 = 1_000_000_000_000_000;
+
 impl<'t> Transaction<'t> {
     /// Waits for its turn. `what` is for those who wait meanwhile.
     pub(crate) fn begin(tree: &'t Tree, act: Act, what: String, options: &Options) -> Result<Self, Error> {
@@ -99,7 +102,7 @@ impl<'t> Transaction<'t> {
         let there: Vec<ReleaseId> = there.collect();
         let noted = self.journal.records().iter().filter_map(|record| record.release.clone());
         let highest = there.iter().cloned().chain(noted).chain(Meta::ids(&self.metas)?);
-        let highest = highest.filter_map(|id| id.number()).max().unwrap_or(0);
+        let highest = highest.filter_map(|id| id.number()).filter(|number| *number < BEYOND).max().unwrap_or(0);
         let highest = highest.max(foreign::highest_given(self.tree.root_dir())?);
         let stamp = foreign::stamp(self.tree.now());
         let stamped = stamp.parse::<u64>().unwrap_or(0).max(highest.saturating_add(1));

@@ -53,6 +53,8 @@ pub struct Found {
     pub current: bool,
     /// When it was made, as far as is known.
     pub created: Option<Timestamp>,
+    /// When it was last confirmed that it works, if it ever was.
+    pub healthy_since: Option<Timestamp>,
     /// Who made it.
     pub by: Option<String>,
     /// What it was made from: the hash of a commit.
@@ -223,6 +225,10 @@ impl Tree {
             release.current = current.release() == Some(&release.id);
             release.links =
                 links.iter().filter(|(_, to)| *to == release.file_id).map(|(name, _)| name.clone()).collect();
+            // Deployer's link to the release that it is at work on, or was when it was killed.
+            if !release.current && release.state == State::Found && release.links.iter().any(|link| link == "release") {
+                release.state = State::Bad { mark: "release".to_owned() };
+            }
             found.push(release);
         }
         newest_first(&mut found);
@@ -237,11 +243,8 @@ impl Tree {
         let revision = revision.filter(|line| !line.is_empty());
         let marked = dir.stat(foreign::BAD).unwrap_or_default().is_some();
         let dirty = dir.stat(foreign::DIRTY).unwrap_or_default().is_some();
-        let (known, created, by, source) = match meta {
-            Some(meta) => (Some((meta.state, meta.revision)), Some(meta.created), meta.by, meta.source),
-            None => (None, None, None, None),
-        };
-        let (state, known_revision) = known.unwrap_or((State::Found, None));
+        let meta = meta.unwrap_or_else(|| Meta::new(id.clone(), State::Found, Timestamp(0)));
+        let state = meta.state;
         let overruled = state.is_good() || matches!(state, State::Live { .. } | State::Sealed { .. });
         let state = if marked && overruled { State::Bad { mark: foreign::BAD.to_owned() } } else { state };
         Ok(Found {
@@ -249,14 +252,15 @@ impl Tree {
             path: self.path_of(&id),
             state,
             current: false,
-            created: created
+            healthy_since: meta.healthy_since,
+            created: Some(meta.created)
                 .filter(|at| at.0 != 0)
                 .or(noted.created)
                 .or_else(|| foreign::stamped(&id))
                 .or_else(|| stat.map(|stat| Timestamp(stat.st_mtime * 1_000_000))),
-            by: by.or(noted.by),
-            revision: known_revision.or(revision).or(noted.revision),
-            source,
+            by: meta.by.or(noted.by),
+            revision: meta.revision.or(revision).or(noted.revision),
+            source: meta.source,
             dirty,
             links: Vec::new(),
             id,

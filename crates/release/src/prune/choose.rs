@@ -1,7 +1,7 @@
 //! Which releases are not needed any more.
 //!
-//! Pure: what was found comes in, and for each release that stays, the reason. Whether anybody is in the others is asked
-//! afterwards.
+//! Pure: what was found comes in, and for each release that stays, the reason. Whether anybody is in the others is
+//! asked afterwards.
 
 use std::collections::HashMap;
 
@@ -43,6 +43,8 @@ pub(super) fn choose(found: &[Found], facts: &Facts<'_>) -> HashMap<ReleaseId, S
     }
     if let Some(release) = found.iter().find(good) {
         keep(release, "it is the last that was healthy before");
+    } else if let Some(release) = found.iter().filter(|release| !release.current).max_by_key(|r| worked(r)) {
+        keep(release, "there is no better one to go back to");
     }
     // The current one counts among those that worked, whether it does or not: the others do not get fewer by it.
     let mut healthy = facts.keep.healthy.saturating_sub(usize::from(found[current].state.is_good()));
@@ -81,6 +83,13 @@ pub(super) fn choose(found: &[Found], facts: &Facts<'_>) -> HashMap<ReleaseId, S
     kept
 }
 
+/// How well a release did that is not known to work: one that once did is better than one that never did, and of those
+/// the newer.
+fn worked(release: &Found) -> (Option<Timestamp>, bool, Option<u64>) {
+    let whole = !matches!(release.state, State::Building | State::Aborted { .. });
+    (release.healthy_since, whole, release.id.number())
+}
+
 fn ended(state: &State) -> Option<Timestamp> {
     match state {
         State::Failed { at, .. } | State::Aborted { at, .. } | State::RolledBack { at, .. } => Some(*at),
@@ -109,6 +118,7 @@ mod tests {
             state,
             current,
             created: None,
+            healthy_since: None,
             by: None,
             revision: None,
             source: None,

@@ -93,8 +93,8 @@ fn erase_contents(moments: &Dir, dir: &OwnedFd, path: &Path, depth: usize, erase
     }
 }
 
-/// Opens a folder in `parent`: never through a link, never on another file system. One that its owner cannot read is made
-/// readable.
+/// Opens a folder in `parent`: never through a link, never on another file system. One that its owner cannot read is
+/// made readable.
 fn enter(parent: std::os::fd::BorrowedFd<'_>, name: &Path) -> Result<OwnedFd, Errno> {
     match open_beneath(parent, name, ENTER) {
         Err(Errno::ACCESS) => {
