@@ -115,33 +115,45 @@ fn open_both_ways(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)
 }
 
-/// Ends all workers that are recorded in a folder, and says how many there were.
+/// Ends all workers of a folder, and says how many there were: those that are
+/// recorded, and whoever was given one of its sockets and went astray.
 pub(crate) fn end_recorded(dir: &RunDir) -> usize {
-    let found = end(dir.records().iter());
+    let records = dir.records();
+    let sockets = dir.sockets().display().to_string();
+    let found = end(records.iter(), &|| process::given("NOTIFY_SOCKET", &sockets));
     dir.sweep();
     found
 }
 
-/// Ends the workers of these records, and says how many still lived.
-pub(crate) fn end<'a>(records: impl Iterator<Item = &'a Record>) -> usize {
+/// Ends the workers of these records, and the strays; says how many workers still lived.
+pub(crate) fn end<'a>(records: impl Iterator<Item = &'a Record>, strays: &dyn Fn() -> Vec<Ident>) -> usize {
     let workers: Vec<Reach> = records.filter(|record| record.is_of_this_boot()).map(Reach::of).collect();
     let alive = |reach: &Reach| is_alive(reach.leader) || !reach.is_empty();
+    let any_alive = || workers.iter().any(alive) || !strays().is_empty();
     let found = workers.iter().filter(|reach| alive(reach)).count();
     let mut ended = BTreeSet::new();
     for reach in &workers {
         process::signal(reach.leader, Signal::TERM);
         ended.extend(reach.terminate().iter().map(|process| process.pid));
     }
+    for stray in strays() {
+        process::signal(stray, Signal::TERM);
+        ended.insert(stray.pid);
+    }
     let mut waited = Duration::ZERO;
-    while waited < GRACE && workers.iter().any(alive) {
+    while waited < GRACE && any_alive() {
         std::thread::sleep(LOOK);
         waited += LOOK;
     }
     // One may start others while it is being killed.
     let mut rounds = 0;
-    while rounds < 50 && workers.iter().any(alive) {
+    while rounds < 50 && any_alive() {
         for reach in &workers {
             ended.extend(reach.kill().iter().map(|process| process.pid));
+        }
+        for stray in strays() {
+            process::signal(stray, Signal::KILL);
+            ended.insert(stray.pid);
         }
         std::thread::sleep(LOOK);
         rounds += 1;

@@ -124,6 +124,19 @@ pub(crate) fn was_given(pid: u32, name: &str, value: &str) -> bool {
     environ.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
 }
 
+/// The processes that live and were started with a value of `name` in their
+/// environment that begins so; this one left out.
+pub(crate) fn given(name: &str, beginning: &str) -> Vec<Ident> {
+    let wanted = format!("{name}={beginning}");
+    let is_given = |stat: &Stat| {
+        let environ = fs::read(format!("/proc/{}/environ", stat.pid)).unwrap_or_default();
+        environ.split(|byte| *byte == 0).any(|entry| entry.starts_with(wanted.as_bytes()))
+    };
+    let own = std::process::id();
+    let found = all().filter(|stat| stat.pid != own && !stat.ended).filter(is_given);
+    found.map(|stat| Ident { pid: stat.pid, start: stat.start }).collect()
+}
+
 /// Signals a process, if it is still the same. One that is gone is no error:
 /// nothing is left then that could be done.
 pub(crate) fn signal(process: Ident, signal: Signal) {

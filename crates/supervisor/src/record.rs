@@ -97,9 +97,13 @@ impl RunDir {
         listed(&self.0.join("pipes"))
     }
 
-    /// Short, because the path of a socket must be.
+    /// Where the sockets are. Its name is short, because the path of a socket must be.
+    pub(crate) fn sockets(&self) -> PathBuf {
+        self.0.join("n")
+    }
+
     pub(crate) fn socket(&self, worker: &WorkerId) -> PathBuf {
-        self.0.join("n").join(worker.tag())
+        self.sockets().join(worker.tag())
     }
 
     pub(crate) fn state(&self) -> PathBuf {

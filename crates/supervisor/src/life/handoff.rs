@@ -166,7 +166,7 @@ impl Life {
         let_guardian_release(&self.around.dir).ok();
         let (dir, others) = (self.around.dir.clone(), records);
         let ended = spawn_blocking(move || {
-            let ended = guardian::end(others.values());
+            let ended = guardian::end(others.values(), &Vec::new);
             for id in others.keys() {
                 dir.forget(id);
             }

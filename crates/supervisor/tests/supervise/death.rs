@@ -39,7 +39,7 @@ impl Drop for Other {
 }
 
 /// Writes its number and that of a child.
-const TELLS: &str = "sleep 1000 &\necho $$ $! >>\"${OUT:-../..}/pids\"\nwait\n";
+const TELLS: &str = "sleep 1000 &\necho $$ $! >>../../pids\nwait\n";
 
 fn pids(text: &str) -> Vec<u32> {
     text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
@@ -94,6 +94,18 @@ async fn the_guardian_ends_all_when_the_supervisor_is_killed() {
         (fs::read_dir(stage.path("run/workers")).unwrap().count() == 0).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_guardian_also_finds_whoever_went_astray_and_whoever_is_recorded_no_more() {
+    let stage = Stage::with("1", "setsid sleep 1000 &\necho $$ $! >>../../pids\nwait\n");
+    let mut other = Other::start(&stage, 2);
+    let found = pids(&stage.wrote("pids", |text| text.lines().count() == 2).await);
+    for record in fs::read_dir(stage.path("run/workers")).unwrap().take(1) {
+        fs::remove_file(record.unwrap().path()).unwrap();
+    }
+    other.kill();
+    gone(&found).await;
 }
 
 fn guardian_of(agent: u32) -> Option<u32> {
