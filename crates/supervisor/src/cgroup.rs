@@ -58,6 +58,10 @@ impl Tree {
                 fs::write(group.join("cgroup.subtree_control"), controller).ok();
             }
         }
+        for left in fs::read_dir(base.join("workers")).into_iter().flatten().flatten() {
+            // It fails if somebody lives in it.
+            fs::remove_dir(left.path()).ok();
+        }
         Ok(Self { base })
     }
 

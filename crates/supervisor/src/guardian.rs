@@ -119,7 +119,7 @@ fn open_both_ways(path: &Path) -> io::Result<File> {
 /// recorded, and whoever was given one of its sockets and went astray.
 pub(crate) fn end_recorded(dir: &RunDir) -> usize {
     let records = dir.records();
-    let sockets = dir.sockets().display().to_string();
+    let sockets = format!("{}/", dir.sockets().display());
     let found = end(records.iter(), &|| process::given("NOTIFY_SOCKET", &sockets));
     dir.sweep();
     found

@@ -113,7 +113,7 @@ fn become_worker(order: &Order, noted: &mut Option<Record>) -> Result<Never, Fai
     // Only now: whoever looks for records after the supervisor's end has either
     // found this one, or it was written too late, and we see that it was.
     if getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs()) != Some(order.agent) {
-        return Err(order.failed("the supervisor has ended", "nobody would look after it", "nothing needs to be done"));
+        return Err(order.refused("the supervisor has ended, and nobody would look after it", "start it again"));
     }
     // In a session of its own it is also in a group of its own.
     rustix::process::setsid().map_err(|e| order.failed("it gets no session", e, "this is a defect: report it"))?;
@@ -123,16 +123,19 @@ fn become_worker(order: &Order, noted: &mut Option<Record>) -> Result<Never, Fai
             order.failed(what, error, "see that the service has `Delegate=yes`, or turn control groups off")
         })?;
     }
-    let user = find_user(&order.pool).map_err(|why| order.failed(why, "nothing ran", "create it, or name another"))?;
+    let user = find_user(&order.pool).map_err(|why| order.refused(&why, "create it, or name another"))?;
     let group = order.pool.group.as_deref().map(users::group).transpose();
-    let group = group.map_err(|why| order.failed(why, "nothing ran", "create it, or name another"))?;
+    let group = group.map_err(|why| order.refused(&why, "create it, or name another"))?;
     let release = lease(order)?;
     streams(order, user.as_ref())?;
     limits(order)?;
     let env = environment(order, user.as_ref())?;
     change_user(order, user.as_ref(), group)?;
     enter(order, &release)?;
-    let error = command(order, env).exec();
+    let mut command = command(order, env);
+    // The last, because it is also felt here.
+    limit(order, "address_space", Resource::As, order.pool.limits.address_space)?;
+    let error = command.exec();
     Err(order.not_run(&error, &release))
 }
 
@@ -218,18 +221,10 @@ fn limits(order: &Order) -> Result<(), Failed> {
     let limits = [
         ("open_files", Resource::Nofile, pool.limits.open_files),
         ("core", Resource::Core, pool.limits.core),
-        ("address_space", Resource::As, pool.limits.address_space),
         ("processes", Resource::Nproc, pool.limits.processes),
     ];
     for (name, resource, value) in limits {
-        let Some(value) = value else { continue };
-        setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) }).map_err(|error| {
-            order.failed(
-                format!("the limit `{name}` cannot be {value}"),
-                error,
-                "ask for less, or allow the service more",
-            )
-        })?;
+        limit(order, name, resource, value)?;
     }
     rustix::process::umask(Mode::from_raw_mode(pool.umask.unwrap_or(0o022)));
     if let Some(nice) = pool.nice {
@@ -242,6 +237,13 @@ fn limits(order: &Order) -> Result<(), Failed> {
         })?;
     }
     Ok(())
+}
+
+fn limit(order: &Order, name: &str, resource: Resource, value: Option<u64>) -> Result<(), Failed> {
+    let Some(value) = value else { return Ok(()) };
+    setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) }).map_err(|error| {
+        order.failed(format!("the limit `{name}` cannot be {value}"), error, "ask for less, or allow the service more")
+    })
 }
 
 /// What the worker finds in its environment; the later wins.
@@ -336,8 +338,11 @@ fn command(order: &Order, env: BTreeMap<String, String>) -> Command {
 
 impl Order {
     fn failed(&self, what: impl Into<String>, why: impl ToString, hint: &str) -> Failed {
-        let what = format!("{}: {}", what.into(), why.to_string());
-        Failed { message: self.message(&what, "The program was not run.", hint), code: FAILED }
+        self.refused(&format!("{}: {}", what.into(), why.to_string()), hint)
+    }
+
+    fn refused(&self, what: &str, hint: &str) -> Failed {
+        Failed { message: self.message(what, "The program was not run.", hint), code: FAILED }
     }
 
     fn message(&self, what: &str, means: &str, hint: &str) -> String {

@@ -48,7 +48,8 @@ struct Life {
     around: Surroundings,
     tree: Option<Tree>,
     pools: Vec<PoolLife>,
-    code: Result<Code, NoCode>,
+    /// Which release is current; not known before it was looked for.
+    code: Option<Result<Code, NoCode>>,
     guard: Guard,
     orphans: Orphans,
     watches: Vec<Watch>,
@@ -110,7 +111,6 @@ impl Life {
                 answer.send(self.show()).ok();
             }
             Command::Roll { reason, answer } => {
-                self.refresh();
                 let rolling = self.roll(&reason, None);
                 answer.send(rolling).ok();
             }
@@ -128,18 +128,26 @@ impl Life {
 
     /// Asks which release is current, and lets every pool set out for it.
     fn refresh(&mut self) {
-        let before = std::mem::replace(&mut self.code, self.options.source.resolve());
-        match (&before, &self.code) {
-            (Ok(_), Err(none)) => self.say(Event::NoRelease { why: none.why.clone() }),
-            (Err(before), Err(none)) if before != none => self.say(Event::NoRelease { why: none.why.clone() }),
-            (Err(_), Ok(code)) => self.say(Event::ReleaseBack { release: code.id.clone() }),
-            (Ok(_), Ok(_)) | (Err(_), Err(_)) => {}
-        }
+        self.resolve();
         self.steer("another release is current");
     }
 
+    fn resolve(&mut self) {
+        let found = self.options.source.resolve();
+        let news = match (&self.code, &found) {
+            (Some(Err(before)), Err(none)) if before == none => None,
+            (_, Err(none)) => Some(Event::NoRelease { why: none.why.clone() }),
+            (Some(Err(_)), Ok(code)) => Some(Event::ReleaseBack { release: code.id.clone() }),
+            (Some(Ok(_)) | None, Ok(_)) => None,
+        };
+        self.code = Some(found);
+        if let Some(news) = news {
+            self.say(news);
+        }
+    }
+
     fn steer(&mut self, reason: &str) {
-        let Ok(code) = self.code.clone() else { return };
+        let Some(Ok(code)) = self.code.clone() else { return };
         let now = self.around.clock.now();
         for at in 0..self.pools.len() {
             let pool = &mut self.pools[at];
@@ -236,11 +244,10 @@ impl Life {
             pool.held = None;
             pool.failing = None;
             pool.on_trial = true;
-            if let Some(team) = pool.target_team_mut() {
-                team.try_anew(now);
-            }
+            pool.try_anew(now);
             names.push(pool.pool.name.clone());
         }
+        self.resolve();
         self.steer(reason);
         let (watch, rolling) = Watch::begin(names);
         self.watches.push(watch);
@@ -260,10 +267,7 @@ impl Life {
         }
         match only {
             Some(name) if !found => Err(Failure::NoSuchPool(name.to_string())),
-            Some(_) | None => {
-                self.refresh();
-                Ok(self.roll("a restart was asked for", only))
-            }
+            Some(_) | None => Ok(self.roll("a restart was asked for", only)),
         }
     }
 
@@ -288,7 +292,7 @@ impl Life {
         for life in self.pools.iter_mut().filter(|life| !life.declared) {
             life.on_trial = false;
         }
-        self.refresh();
+        self.resolve();
         self.steer("the configuration has changed");
         Ok(())
     }

@@ -40,7 +40,8 @@ pub enum Rolled {
     Confirmed(Vec<Confirmed>),
     /// At least one pool did not get there.
     Held(Vec<Held>),
-    /// The supervisor stopped, or let go of its workers, before it could be told.
+    /// The supervisor stopped, let go of its workers, or was told to have other
+    /// pools, before it could be told.
     Overtaken,
 }
 

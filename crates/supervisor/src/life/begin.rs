@@ -16,7 +16,6 @@ use super::orphans::Orphans;
 use super::pool::PoolLife;
 use crate::attend::Surroundings;
 use crate::cgroup::Tree;
-use crate::code::NoCode;
 use crate::event::Event;
 use crate::guardian;
 use crate::output::Line;
@@ -57,7 +56,7 @@ pub(crate) async fn begin(
         around,
         tree: None,
         pools: pools.into_iter().map(PoolLife::new).collect(),
-        code: Err(NoCode { why: "it was not looked for yet".into() }),
+        code: None,
         guard: Guard::none(),
         orphans: Orphans::default(),
         watches: Vec::new(),

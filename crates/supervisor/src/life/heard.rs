@@ -13,7 +13,7 @@ use crate::fingerprint::Fingerprint;
 use crate::launch;
 use crate::plan::Phase;
 use crate::pool::Ready;
-use crate::process::Stat;
+use crate::process::{Stat, was_given};
 use crate::record::Refusal;
 use crate::restart::{after_end, is_fruitless};
 use crate::supervisor::Told;
@@ -64,7 +64,8 @@ impl Life {
                     let leader = worker.charge.reach.leader.pid;
                     leader == *pid || Some(leader) == session
                 };
-                self.workers().find(is_meant).map(|worker| worker.id.clone())
+                let carries = |worker: &&Worker| was_given(*pid, "ALOUD_WORKER", &worker.id.to_string());
+                self.workers().find(is_meant).or_else(|| self.workers().find(carries)).map(|worker| worker.id.clone())
             }
         };
         let Some(id) = id else { return };

@@ -170,11 +170,15 @@ impl PoolLife {
                 // The folder may have another name now, and people another word for it.
                 team.key.code = wanted.code;
             }
-            // What was given up is not asked for any more.
-            self.on_trial |= self.held.take().is_some();
+            if self.held.take().is_some() {
+                // What was given up is not asked for any more.
+                self.on_trial = true;
+                self.try_anew(now.mono);
+            }
             return false;
         }
-        if self.held.as_ref().is_some_and(|(key, _)| key.same(&wanted)) {
+        let serves = self.target_team().is_some_and(|team| !team.gone);
+        if serves && self.held.as_ref().is_some_and(|(key, _)| key.same(&wanted)) {
             return false;
         }
         self.held = None;
@@ -194,6 +198,13 @@ impl PoolLife {
         }
         self.target = Some(target);
         true
+    }
+
+    /// Gives the target as much time as it had in the beginning.
+    pub(super) fn try_anew(&mut self, now: Mono) {
+        if let Some(team) = self.target_team_mut() {
+            team.try_anew(now);
+        }
     }
 
     /// Of what is there, only one may go on starting workers while another
@@ -314,6 +325,9 @@ impl Team {
     pub(super) fn try_anew(&mut self, now: Mono) {
         self.progress = now;
         self.alike = None;
+        for place in self.places.values_mut() {
+            place.not_before = now;
+        }
     }
 
     /// Looks whether its release is still where it was; says whether that is news.

@@ -13,7 +13,7 @@ impl Life {
         Snapshot {
             at: now.wall,
             pools: self.pools.iter().map(|pool| show_pool(pool, now)).collect(),
-            no_release: self.code.as_ref().err().map(|none| none.why.clone()),
+            no_release: self.code.as_ref().and_then(|code| code.as_ref().err()).map(|none| none.why.clone()),
             guarded: self.guard.alive.is_some(),
             guardian_restarts: self.guard.restarts,
             cgroups: self.tree.is_some(),

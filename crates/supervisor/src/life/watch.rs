@@ -77,20 +77,26 @@ impl Life {
     fn outcome(&self, names: &[PoolName]) -> Option<Rolled> {
         let meant = self.pools.iter().filter(|pool| pool.declared && names.contains(&pool.pool.name));
         let (mut confirmed, mut held) = (Vec::new(), Vec::new());
+        let mut found = 0;
         for pool in meant {
+            found += 1;
             match self.standing(pool) {
                 Standing::Arrived => confirmed.extend(pool.confirmed()),
                 Standing::OnItsWay => return None,
                 Standing::Held(why) => held.push(*why),
             }
         }
+        if self.stopping.is_some() || found < names.len() {
+            return Some(Rolled::Overtaken);
+        }
         Some(if held.is_empty() { Rolled::Confirmed(confirmed) } else { Rolled::Held(held) })
     }
 
     fn standing(&self, pool: &PoolLife) -> Standing {
         let code = match &self.code {
-            Ok(code) => code,
-            Err(none) => return Standing::Held(Box::new(self.without(pool, &none.why))),
+            None => return Standing::OnItsWay,
+            Some(Ok(code)) => code,
+            Some(Err(none)) => return Standing::Held(Box::new(self.without(pool, &none.why))),
         };
         let failing = pool.failing.as_ref().or(pool.held.as_ref().map(|(_, held)| held));
         if let Some(held) = failing {

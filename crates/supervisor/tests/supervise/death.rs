@@ -72,6 +72,56 @@ async fn what_a_worker_started_ends_with_it() {
 }
 
 #[tokio::test]
+async fn orphans_of_workers_are_collected_and_the_children_of_others_are_not() {
+    let stage = Stage::with(
+        "1",
+        "(setsid sh -c 'echo $$ >\"$OUT/orphan\"; sleep 2.5' &)\n(sh -c 'echo $$ >\"$OUT/short\"; sleep 0.2' &)\n\"$KEEP\" ready\nexec sleep 1000\n",
+    );
+    let (supervisor, mut events) = stage.start(stage.pool(1)).await;
+    until(&mut events, rolled("1")).await;
+    // Another part of the program starts a child, and waits for it much later.
+    let mut ours = tokio::process::Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
+    for name in ["short", "orphan"] {
+        let pid = pids(&stage.wrote(name, |text| text.ends_with('\n')).await)[0];
+        wait(name, || (!fs::exists(format!("/proc/{pid}")).unwrap()).then_some(())).await;
+    }
+    assert_eq!(ours.wait().await.unwrap().code(), Some(7));
+    supervisor.stop().await;
+}
+
+#[tokio::test]
+async fn needs_root_a_control_group_holds_whatever_a_worker_starts() {
+    assert!(rustix::process::geteuid().is_root(), "this test needs root");
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 ")).expect("this test needs cgroup2");
+    let base =
+        std::path::Path::new(mount.split(' ').nth(4).unwrap()).join(format!("aloud-test-{}", std::process::id()));
+    // Its environment is emptied, so that nothing else shows where it belongs.
+    let stage = Stage::with(
+        "1",
+        "setsid env -i sh -c 'echo $$ >\"$0/pid\"; trap \"\" TERM; while :; do sleep 0.1; done' \"$OUT\" &\n\"$KEEP\" ready\nexec sleep 1000\n",
+    );
+    let mut options = stage.options();
+    options.cgroups = supervisor::cgroup::Choice::At(base.clone());
+    let supervisor = supervisor::Supervisor::start(options, vec![stage.pool(1)]).await.unwrap();
+    let mut events = supervisor.events();
+    until(&mut events, rolled("1")).await;
+    let child = pids(&stage.wrote("pid", |text| text.ends_with('\n')).await);
+    let snapshot = supervisor.snapshot().await.unwrap();
+    let (_, worker) = serving(&snapshot).remove(0);
+    let group = fs::read_to_string(format!("/proc/{}/cgroup", child[0])).unwrap();
+    let id = worker.id.unwrap().to_string();
+    assert!(snapshot.cgroups && group.lines().any(|line| line.starts_with("0::") && line.ends_with(&id)), "{group}");
+    signal(worker.pid.unwrap(), Signal::KILL);
+    gone(&child).await;
+    until(&mut events, ready).await;
+    supervisor.stop().await;
+    assert_eq!(fs::read_dir(base.join("workers")).unwrap().filter(|e| e.as_ref().unwrap().path().is_dir()).count(), 0);
+    fs::remove_dir(base.join("workers")).unwrap();
+    fs::remove_dir(base).unwrap();
+}
+
+#[tokio::test]
 async fn whoever_does_not_end_when_asked_is_killed_in_time() {
     let stage = Stage::with("1", "trap '' TERM\n\"$KEEP\" ready\nwhile :; do sleep 0.1; done\n");
     let mut pool = stage.pool(1);

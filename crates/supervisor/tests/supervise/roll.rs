@@ -187,3 +187,119 @@ async fn a_changed_command_makes_a_new_generation_and_a_changed_count_does_not()
     until(&mut events, |event| matches!(event, Event::Ended { .. })).await;
     supervisor.stop().await;
 }
+
+#[tokio::test]
+async fn a_release_that_fails_half_way_is_taken_back_without_a_gap() {
+    let stage = Stage::with("1", GOOD);
+    let (supervisor, mut events) = stage.start(stage.pool(4)).await;
+    until(&mut events, rolled("1")).await;
+    // The first two become ready; there is no connection for a third.
+    let script = "mkdir \"$OUT/one\" 2>/dev/null || mkdir \"$OUT/two\" 2>/dev/null || { echo too many; exit 1; }\n";
+    stage.release("2", &format!("{script}{GOOD}"));
+    stage.switch("2");
+    let outcome = finish(supervisor.roll("a deploy").await.unwrap()).await;
+    let Rolled::Held(why) = outcome else { panic!("{outcome:?}") };
+    assert!(why[0].any_ready && why[0].last.stdout == ["too many"], "{why:?}");
+    let mut count = 4_i32;
+    let mut left = 2;
+    let is_new = |worker: &supervisor::WorkerId| worker.generation().0 == 2;
+    while left > 0 {
+        let event = until(&mut events, |_| true).await.remove(0);
+        match &event {
+            Event::Ready { .. } => count += 1,
+            Event::Draining { worker } if !is_new(worker) => count -= 1,
+            Event::Draining { .. } => {}
+            Event::Ended { worker, ended, .. } if is_new(worker) && ended.was_ready => {
+                count -= 1;
+                left -= 1;
+            }
+            _ => {}
+        }
+        assert!(count >= 4, "{event:?}");
+    }
+    let snapshot = supervisor.snapshot().await.unwrap();
+    let now = serving(&snapshot);
+    assert!(now.len() == 4 && now.iter().all(|(release, _)| release == "1"), "{snapshot:?}");
+    supervisor.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_held_is_tried_again_when_the_release_that_served_is_removed() {
+    let stage = Stage::with("1", GOOD);
+    let (supervisor, mut events) = stage.start(stage.pool(1)).await;
+    until(&mut events, rolled("1")).await;
+    stage.release("2", "[ -e \"$OUT/up\" ] || exit 1\n\"$KEEP\" ready\nexec sleep 1000\n");
+    stage.switch("2");
+    until(&mut events, held).await;
+    // What was missing is there now, but nobody says so.
+    fs::write(stage.path("up"), "").unwrap();
+    fs::remove_dir_all(stage.path("releases/1")).unwrap();
+    until(&mut events, rolled("2")).await;
+    supervisor.stop().await;
+}
+
+#[tokio::test]
+async fn turning_the_link_back_ends_a_hold() {
+    let stage = Stage::with("1", GOOD);
+    let (supervisor, mut events) = stage.start(stage.pool(1)).await;
+    until(&mut events, rolled("1")).await;
+    stage.release("2", "exit 1\n");
+    stage.switch("2");
+    until(&mut events, held).await;
+    stage.switch("1");
+    let outcome = finish(supervisor.roll("a rollback").await.unwrap()).await;
+    assert!(matches!(&outcome, Rolled::Confirmed(workers) if workers[0].release == "1"), "{outcome:?}");
+    assert!(supervisor.snapshot().await.unwrap().pools[0].held.is_none());
+    supervisor.stop().await;
+}
+
+#[tokio::test]
+async fn a_first_release_that_fails_is_tried_for_ever_and_said() {
+    let stage = Stage::with("1", "[ -e \"$OUT/up\" ] || exit 1\n\"$KEEP\" ready\nexec sleep 1000\n");
+    let (supervisor, mut events) = stage.start(stage.pool(2)).await;
+    let outcome = finish(supervisor.roll("a deploy").await.unwrap()).await;
+    assert!(matches!(&outcome, Rolled::Held(held) if held[0].serving.is_none()), "{outcome:?}");
+    assert!(supervisor.snapshot().await.unwrap().pools[0].held.is_some());
+    fs::write(stage.path("up"), "").unwrap();
+    until(&mut events, rolled("1")).await;
+    assert!(supervisor.snapshot().await.unwrap().pools[0].held.is_none());
+    supervisor.stop().await;
+}
+
+#[tokio::test]
+async fn a_roll_that_is_still_on_its_way_when_all_is_stopped_says_so() {
+    let stage = Stage::with("1", "exec sleep 1000\n");
+    let (supervisor, _events) = stage.start(stage.pool(1)).await;
+    let rolling = supervisor.roll("a deploy").await.unwrap();
+    supervisor.stop().await;
+    assert_eq!(finish(rolling).await, Rolled::Overtaken);
+}
+
+/// Notes who was quieted, and never comes to an end.
+struct Slow(std::path::PathBuf);
+
+impl supervisor::Quiet for Slow {
+    fn quiet(&self, worker: &supervisor::WorkerId) -> supervisor::Quieting {
+        fs::write(&self.0, worker.to_string()).unwrap();
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn a_worker_is_quieted_before_it_is_asked_to_end_but_not_for_ever() {
+    let stage = Stage::with(
+        "1",
+        "trap '[ -e \"$OUT/quiet\" ] && echo yes >\"$OUT/asked\"; exit 0' TERM\n\"$KEEP\" ready\nwhile :; do sleep 0.05; done\n",
+    );
+    let mut options = stage.options();
+    options.quiet = std::sync::Arc::new(Slow(stage.path("quiet")));
+    options.quiet_within = Span::from_millis(300);
+    let supervisor = supervisor::Supervisor::start(options, vec![stage.pool(1)]).await.unwrap();
+    let mut events = supervisor.events();
+    until(&mut events, rolled("1")).await;
+    let began = Instant::now();
+    supervisor.stop().await;
+    assert!(began.elapsed().as_millis() >= 300);
+    assert_eq!(fs::read_to_string(stage.path("asked")).unwrap(), "yes\n");
+    assert!(fs::read_to_string(stage.path("quiet")).unwrap().starts_with("mail.1.g1."));
+}
