@@ -17,6 +17,7 @@ pub(crate) mod agents;
 pub(crate) mod jobs;
 pub(crate) mod push;
 pub(crate) mod releases;
+pub(crate) mod systemd;
 
 /// Background jobs that fail out loud.
 ///
@@ -94,6 +95,8 @@ pub(crate) enum Command {
     Agents(agents::AgentsArgs),
     /// Say how everything is; the exit code says it too
     Status(StatusArgs),
+    /// Write the units that keep aloud running on this host, or check them
+    Systemd(systemd::SystemdArgs),
 }
 
 /// `aloud init`.

@@ -40,6 +40,7 @@ mod serve;
 mod settings;
 mod signals;
 mod status;
+mod systemd;
 mod table;
 mod up;
 mod verdict;
@@ -76,6 +77,7 @@ fn run(args: Args) -> Result<Exit, Report> {
         Command::Queues(args) => queues::run(args, found()?),
         Command::Agents(args) => agents::run(args, found()?),
         Command::Status(args) => status::run(args, found()?),
+        Command::Systemd(args) => systemd::run(&args, found, &here),
         Command::Demo(args) => demo::run(&args),
         Command::DemoNotice => demo::run_notice(),
         Command::Up(args) => up::run(&args, found()?, &here),

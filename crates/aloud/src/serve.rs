@@ -4,10 +4,12 @@
 //! settings, the address, the store, its token, the declared commands.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use agent::notify::Notifier;
 use job::time::SystemClock;
 use job::{AppName, Span};
 use queue::{Guards, Queue};
@@ -90,7 +92,14 @@ pub(crate) fn serve(plan: &Plan) -> Result<Exit, Report> {
         let mut signals = Signals::listen()?;
         let serving = Serving::start(plan).await?;
         serving.announce();
-        tracing::info!("{} asks the server to stop; again, and it stops at once", signals.asked().await);
+        let systemd = Notifier::from_env(|name| std::env::var_os(name));
+        systemd.ready();
+        let signal = tokio::select! {
+            signal = signals.asked() => signal,
+            never = feed(&systemd, &serving.queue) => match never {},
+        };
+        systemd.stopping();
+        tracing::info!("{signal} asks the server to stop; again, and it stops at once");
         tokio::select! {
             () = serving.stop() => {
                 tracing::info!("stopped");
@@ -104,6 +113,19 @@ pub(crate) fn serve(plan: &Plan) -> Result<Exit, Report> {
             )),
         }
     })
+}
+
+/// Feeds systemd's watchdog for as long as the store answers. That it answers
+/// with an error feeds it too: a full disk is not mended by a restart.
+async fn feed(systemd: &Notifier, queue: &Queue) -> Infallible {
+    let Some(every) = systemd.watchdog_every() else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(every.as_duration() / 3).await;
+        if let Err(error) = queue.ledger().await {
+            systemd.status(&format!("the store does not count its jobs: {error}"));
+        }
+        systemd.watchdog();
+    }
 }
 
 /// A server that runs.
