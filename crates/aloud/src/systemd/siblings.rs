@@ -52,7 +52,7 @@ pub(crate) fn run(user_units: bool) -> Result<Exit, Report> {
         let state = settled(unit, user_units)?;
         let verdict = state.verdict();
         worst = worst.max(verdict);
-        tell(unit, &state, verdict)?;
+        tell(unit, &state, verdict, user_units)?;
     }
     Ok(match worst {
         Verdict::Ok => Exit::Ok,
@@ -61,11 +61,11 @@ pub(crate) fn run(user_units: bool) -> Result<Exit, Report> {
     })
 }
 
-fn tell(unit: &str, state: &State, verdict: Verdict) -> io::Result<()> {
+fn tell(unit: &str, state: &State, verdict: Verdict, user_units: bool) -> io::Result<()> {
     let State { enabled, active, restarts } = state;
     writeln!(io::stdout().lock(), "{verdict:<9} {unit}: {enabled}, {active}{restarts}")?;
     if verdict != Verdict::Ok {
-        writeln!(io::stderr().lock(), "hint: {}", state.hint(unit))?;
+        writeln!(io::stderr().lock(), "hint: {}", state.hint(unit, if user_units { " --user" } else { "" }))?;
     }
     Ok(())
 }
@@ -113,7 +113,8 @@ fn ask(question: &[&str], user_units: bool) -> Result<String, Report> {
         return Ok(word.to_owned());
     }
     let why = String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().trim().to_owned();
-    Ok(format!("unknown ({why})"))
+    let missing = why.starts_with("Failed to get unit file state");
+    Ok(if missing { "not installed".to_owned() } else { format!("unknown ({why})") })
 }
 
 /// What has no such property, as a timer has no restarts, answers nothing.
@@ -142,7 +143,7 @@ impl fmt::Display for Restarts {
         if self.count == 0 {
             return Ok(());
         }
-        write!(f, ", restarted {} times by itself, last {:.0} s ago", self.count, self.up.as_secs_f64())
+        write!(f, ", restarts by itself: {}, the last {:.0} s ago", self.count, self.up.as_secs_f64())
     }
 }
 
@@ -169,23 +170,21 @@ impl State {
         self.active == "activating"
     }
 
-    fn hint(&self, unit: &str) -> String {
+    /// What to do, where `user` is the flag of the user's own systemd.
+    fn hint(&self, unit: &str, user: &str) -> String {
         let State { enabled, active, restarts } = self;
+        let enable = format!("`systemctl{user} enable --now {unit}`");
+        let why = format!("`journalctl{user} -u {unit} -n 50` shows why");
         match (enabled.as_str(), active.as_str()) {
+            ("not installed", _) => "install the units with `aloud systemd --install`".to_owned(),
             ("masked" | "masked-runtime", _) => {
-                format!("somebody forbade it: `systemctl unmask {unit}`, then `systemctl enable --now {unit}`")
+                format!("somebody forbade it: `systemctl{user} unmask {unit}`, then {enable}")
             }
-            _ if restarts.verdict() != Verdict::Ok => {
-                format!("it ended by itself: `journalctl -u {unit} -n 50` shows why")
-            }
-            ("enabled", "failed" | "activating") => {
-                format!("it does not get up: `journalctl -u {unit} -n 50` shows why")
-            }
-            ("enabled", "deactivating") => format!("it is being stopped: `systemctl status {unit}`"),
-            _ if self.verdict() == Verdict::Unknown || enabled.starts_with("unknown") => {
-                "install the units with `aloud systemd --install`, or run this where systemd can be asked".to_owned()
-            }
-            _ => format!("`systemctl enable --now {unit}`"),
+            _ if self.verdict() == Verdict::Unknown => "run this where systemd can be asked".to_owned(),
+            ("enabled", "failed" | "activating") => format!("it does not get up: {why}"),
+            ("enabled", "deactivating") => format!("it is being stopped: `systemctl{user} status {unit}`"),
+            ("enabled", _) if restarts.verdict() != Verdict::Ok => format!("it ended by itself: {why}"),
+            _ => enable,
         }
     }
 }
@@ -228,7 +227,7 @@ mod tests {
             ("masked", "inactive", Verdict::Critical),
             ("unknown (Failed to connect to bus)", "active", Verdict::Unknown),
             ("enabled", "unknown", Verdict::Unknown),
-            ("unknown (No such file or directory)", "inactive", Verdict::Critical),
+            ("not installed", "inactive", Verdict::Critical),
             ("", "", Verdict::Critical),
         ] {
             let state = state(enabled, active, Restarts::default());
@@ -238,10 +237,17 @@ mod tests {
 
     #[test]
     fn what_to_do_follows_from_what_is_so() {
-        let hint = |enabled, active| state(enabled, active, Restarts::default()).hint("aloud-agent.service");
-        assert_eq!(hint("disabled", "active"), "`systemctl enable --now aloud-agent.service`");
-        assert!(hint("masked", "inactive").contains("unmask"));
-        assert!(hint("enabled", "activating").contains("journalctl -u aloud-agent.service"));
-        assert!(hint("unknown (no such file)", "inactive").contains("--install"));
+        let hint = |enabled, active, count| {
+            let restarts = Restarts { count, up: Span::ZERO };
+            state(enabled, active, restarts).hint("aloud-agent.service", "")
+        };
+        assert_eq!(hint("disabled", "active", 0), "`systemctl enable --now aloud-agent.service`");
+        assert_eq!(hint("disabled", "active", 9), "`systemctl enable --now aloud-agent.service`");
+        assert_eq!(hint("enabled", "inactive", 0), "`systemctl enable --now aloud-agent.service`");
+        assert!(hint("masked", "inactive", 0).contains("`systemctl unmask aloud-agent.service`"));
+        assert!(hint("enabled", "activating", 0).contains("`journalctl -u aloud-agent.service"));
+        assert!(hint("enabled", "active", 1).contains("ended by itself"));
+        assert!(hint("not installed", "inactive", 0).contains("--install"));
+        assert!(hint("unknown (no bus)", "unknown", 0).contains("can be asked"));
     }
 }

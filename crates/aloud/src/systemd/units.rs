@@ -93,13 +93,17 @@ RemoveIPC=yes
 UMask=0077
 ";
 
-/// The same for a user's own systemd, which can do no more.
+/// The same for a user's own systemd, which cannot hide folders.
 const STRICT_FOR_A_USER: &str = "\
 NoNewPrivileges=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictNamespaces=yes
 RestrictRealtime=yes
+RestrictSUIDSGID=yes
 LockPersonality=yes
 MemoryDenyWriteExecute=yes
 SystemCallArchitectures=native
+SystemCallFilter=@system-service
 UMask=0077
 ";
 

@@ -13,5 +13,6 @@ mod kill;
 mod refusals;
 mod scratch;
 mod stopping;
+mod systemd;
 mod tidy;
 mod trace;
