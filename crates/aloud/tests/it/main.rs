@@ -10,6 +10,7 @@ mod demo;
 mod disk;
 mod handlers;
 mod kill;
+mod packaging;
 mod refusals;
 mod scratch;
 mod stopping;
