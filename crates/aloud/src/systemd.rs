@@ -65,6 +65,7 @@ fn plan(args: &SystemdArgs, found: Found, here: &Path) -> Result<Plan, Report> {
     let plan = Plan {
         binary: binary(here)?,
         config,
+        files: files(&settings).iter().map(|file| place::absolute(&here.join(file))).collect::<Result<_, _>>()?,
         data: place::absolute(&here.join(settings.data))?,
         root: args.root.as_deref().map(|root| place::absolute(&here.join(root))).transpose()?,
         scope: scope(args)?,
@@ -78,6 +79,20 @@ fn plan(args: &SystemdArgs, found: Found, here: &Path) -> Result<Plan, Report> {
     }
     plan.root.iter().try_for_each(|root| place::fits_a_unit("release root", root))?;
     Ok(plan)
+}
+
+/// The files that the server is told to read.
+fn files(settings: &Settings) -> Vec<PathBuf> {
+    let mut files = vec![settings.token_file.clone(), settings.secret_file.clone()];
+    for handler in &settings.handlers {
+        files.extend(handler.run.secret_file.clone());
+        if let Some(mail) = &handler.run.mail {
+            files.extend(
+                [&mail.ca_file, &mail.auth_file, &mail.text_file, &mail.html_file].into_iter().flatten().cloned(),
+            );
+        }
+    }
+    files
 }
 
 fn scope(args: &SystemdArgs) -> Result<Scope, Report> {

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -31,7 +32,7 @@ enum There {
 /// enables them; with `now` they are started too.
 pub(crate) fn run(plan: &Plan, prefix: Option<&Path>, now: bool) -> Result<(), Report> {
     if prefix.is_none() {
-        knows_the_users(&plan.scope)?;
+        knows_the_users(plan)?;
     }
     let folder = folder(&plan.scope, prefix)?;
     let units = plan.units();
@@ -76,23 +77,39 @@ fn folder(scope: &Scope, prefix: Option<&Path>) -> Result<PathBuf, Report> {
     }
 }
 
-/// A unit whose user is not there does not start.
-fn knows_the_users(scope: &Scope) -> Result<(), Report> {
-    let users = match scope {
-        Scope::System { user, agent_user } => [Some(user), agent_user.as_ref()],
-        Scope::User => [None, None],
-    };
-    for user in users.into_iter().flatten() {
-        let asked = Command::new("id").args(["-u", user]).stdin(Stdio::null()).output();
-        if !asked.is_ok_and(|output| output.status.success()) {
-            return Err(Report::config(
-                format!("there is no user `{user}` on this machine"),
-                "The units would not start. None was written.",
-                format!("`useradd --system --shell /usr/sbin/nologin {user}` creates it; or name another with --user"),
-            ));
-        }
+/// A unit whose user is not there does not start, and neither does a server
+/// whose store is another's.
+fn knows_the_users(plan: &Plan) -> Result<(), Report> {
+    let Scope::System { user, agent_user } = &plan.scope else { return Ok(()) };
+    let id = number_of(user, "--user")?;
+    if let Some(agent_user) = agent_user {
+        number_of(agent_user, "--agent-user")?;
     }
-    Ok(())
+    match fs::metadata(&plan.data).map(|folder| folder.uid()) {
+        Ok(owner) if owner != id => Err(Report::config(
+            format!("the store `{}` belongs to the user {owner}, not to `{user}` ({id})", plan.data.display()),
+            "The server could not open it. No unit was written.",
+            format!("`chown -R {user}: {}`, or name the store's owner with --user", plan.data.display()),
+        )),
+        Ok(_) => Ok(()),
+        Err(error) => Err(Report::config(
+            format!("cannot look at the store `{}`: {error}", plan.data.display()),
+            "The server would not start, for it creates no store unasked. No unit was written.",
+            "create it with `aloud init`, or name another in aloud.toml",
+        )),
+    }
+}
+
+fn number_of(user: &str, flag: &str) -> Result<u32, Report> {
+    let asked = Command::new("id").args(["-u", user]).stdin(Stdio::null()).output();
+    let number = asked.ok().and_then(|output| String::from_utf8(output.stdout).ok()?.trim().parse().ok());
+    number.ok_or_else(|| {
+        Report::config(
+            format!("there is no user `{user}` on this machine"),
+            "The units would not start. None was written.",
+            format!("`useradd --system --shell /usr/sbin/nologin {user}` creates it; or name another with {flag}"),
+        )
+    })
 }
 
 fn look(path: &Path, wanted: &str) -> io::Result<There> {
@@ -239,6 +256,43 @@ mod tests {
         fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/dev/null", &path).unwrap();
         check(There::Foreign);
+    }
+
+    fn plan(user: &str, data: &Path) -> Plan {
+        Plan {
+            binary: "/usr/local/bin/aloud".into(),
+            config: "/etc/aloud/aloud.toml".into(),
+            data: data.to_owned(),
+            files: Vec::new(),
+            root: None,
+            scope: Scope::System { user: user.to_owned(), agent_user: None },
+            runs_commands: false,
+            longest_drain: crate::systemd::units::LONGEST_DRAIN,
+            on_failure: None,
+        }
+    }
+
+    #[test]
+    fn a_server_that_could_not_open_its_store_is_not_installed() {
+        let folder = tempfile::tempdir().unwrap();
+        let check = |user: &str, data: &Path| {
+            let report = knows_the_users(&plan(user, data)).map_err(|report| report.to_string());
+            report.map_err(|text| text.replace(&folder.path().display().to_string(), "DIR"))
+        };
+        insta::assert_snapshot!(check("no-such-user", folder.path()).unwrap_err(), @r"
+        error: there is no user `no-such-user` on this machine
+          The units would not start. None was written.
+        hint: `useradd --system --shell /usr/sbin/nologin no-such-user` creates it; or name another with --user
+        ");
+        insta::assert_snapshot!(check("root", &folder.path().join("none")).unwrap_err(), @r"
+        error: cannot look at the store `DIR/none`: No such file or directory (os error 2)
+          The server would not start, for it creates no store unasked. No unit was written.
+        hint: create it with `aloud init`, or name another in aloud.toml
+        ");
+        let own = fs::metadata(folder.path()).unwrap().uid();
+        for (user, number) in [("root", 0), ("daemon", 1)] {
+            assert_eq!(check(user, folder.path()).is_ok(), own == number, "{user}");
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(crate) struct Plan {
     pub(crate) config: PathBuf,
     /// The folder of the store.
     pub(crate) data: PathBuf,
+    /// What the server reads besides.
+    pub(crate) files: Vec<PathBuf>,
     /// The folder with `current` and `releases`, if it is known.
     pub(crate) root: Option<PathBuf>,
     /// Whose units they are.
@@ -143,9 +145,9 @@ impl Plan {
         let data = quoted(&self.data);
         match (&self.scope, self.runs_commands) {
             (Scope::System { .. }, false) => {
-                let places = [&self.data, &self.config, &self.binary];
+                let places = [&self.data, &self.config, &self.binary].into_iter().chain(&self.files);
                 let below = |folders: &[&str]| {
-                    places.iter().any(|place| folders.iter().any(|folder| place.starts_with(folder)))
+                    places.clone().any(|place| folders.iter().any(|folder| place.starts_with(folder)))
                 };
                 let home = if below(&["/home", "/root", "/run/user"]) { "read-only" } else { "yes" };
                 let tmp = if below(&["/tmp", "/var/tmp"]) { "no" } else { "yes" };
@@ -268,6 +270,7 @@ mod tests {
             binary: "/usr/local/bin/aloud".into(),
             config: "/etc/aloud/aloud.toml".into(),
             data: "/var/lib/aloud".into(),
+            files: vec!["/var/lib/aloud/token".into()],
             root: Some("/srv/shop".into()),
             scope: Scope::System { user: "aloud".to_owned(), agent_user: None },
             runs_commands: false,
@@ -323,6 +326,8 @@ mod tests {
         assert!(text("/var/lib/aloud").contains("ReadWritePaths=/var/lib/aloud\nProtectHome=yes\nPrivateTmp=yes\n"));
         assert!(text("/home/shop/data").contains("ProtectHome=read-only\nPrivateTmp=yes\n"));
         assert!(text("/tmp/data").contains("ProtectHome=yes\nPrivateTmp=no\n"));
+        let token = Plan { files: vec!["/home/shop/token".into()], ..plan() };
+        assert!(token.server().contains("ProtectHome=read-only\n"));
     }
 
     #[test]

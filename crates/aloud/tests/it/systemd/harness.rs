@@ -6,7 +6,7 @@
 //! and changes settings of the whole machine. Needs root, to make the namespaces.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Seek};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -76,8 +76,13 @@ impl Harness {
                  bash \"$@\" \"$(echo $(readlink /proc/self/ns/*))\"",
         );
         command.arg("-").arg(&group.0).arg(inside).arg(self.share.path()).arg(env!("CARGO_BIN_EXE_aloud"));
+        // Into files: whoever is left over would hold a pipe open until the group is ended.
+        let (mut stdout, mut stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         command.stdin(Stdio::null()).process_group(0);
-        command.output().unwrap()
+        command.stdout(stdout.try_clone().unwrap()).stderr(stderr.try_clone().unwrap());
+        let status = command.status().unwrap();
+        drop(group);
+        Output { status, stdout: whole(&mut stdout), stderr: whole(&mut stderr) }
     }
 }
 
@@ -103,6 +108,13 @@ impl Drop for ControlGroup {
         }
         panic!("somebody outlived the test in {}", self.0.display());
     }
+}
+
+fn whole(file: &mut fs::File) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    file.rewind().unwrap();
+    file.read_to_end(&mut bytes).unwrap();
+    bytes
 }
 
 /// Removes a tree of control groups, the deepest first.
