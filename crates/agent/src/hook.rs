@@ -72,7 +72,6 @@ pub(crate) fn run(hook: &Hook, task: &Task, around: &Around<'_>) -> Result<Done,
         group: hook.group.clone(),
         env: around.env.iter().cloned().chain(hook.env.clone()).collect(),
         env_files: hook.env_files.clone(),
-        ..Once::default()
     };
     let order = once.order().map_err(|error| failed(format!("cannot be started: {error}")))?;
     let Some((program, args)) = around.launcher.split_first() else {

@@ -231,7 +231,7 @@ fn keeps_ending(worker: &WorkerView) -> Option<Failing> {
     let State::Backoff { failures, .. } = worker.state else { return None };
     let ended = worker.before.as_ref().map_or_else(|| "nobody saw how".to_owned(), |ended| ended.exit.to_string());
     let lines = last_lines(&worker.last.stderr, &worker.last.stdout);
-    (failures >= FAILING).then(|| Failing { times: failures, last: ended, lines })
+    (failures >= FAILING).then_some(Failing { times: failures, last: ended, lines })
 }
 
 /// The last lines of what was said: many programs say what is wrong on the

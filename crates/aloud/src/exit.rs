@@ -12,7 +12,7 @@ pub(crate) enum Exit {
     Ok,
     /// The answer is no.
     No,
-    /// Only from `status`.
+    /// Something does not do what it is for, or cannot be seen.
     Critical,
     /// The command line is wrong.
     Usage,
@@ -62,7 +62,9 @@ impl Exit {
         match self {
             Self::Ok => "done; `status`: all is as it should be",
             Self::No => "refused, or not so: no such job, too late to cancel; `status`: a warning",
-            Self::Critical => "`status` only: critical or unknown, or the server cannot be asked",
+            Self::Critical => {
+                "red: something does not do what it is for, or cannot be seen; the change itself may have been made"
+            }
             Self::Usage => "the command line, or the JSON given with it, is wrong; nothing was sent",
             Self::Unreachable => "the server could not be reached, or it is unknown whether it did what was asked",
             Self::Defect => "a defect in aloud",

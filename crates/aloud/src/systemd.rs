@@ -61,16 +61,20 @@ fn plan(args: &SystemdArgs, found: Found, here: &Path) -> Result<Plan, Report> {
     };
     let config = place::absolute(&here.join(config))?;
     let runs_commands = runs_commands(&found.file);
+    // The flag is for whoever looks at units for another host.
+    let root = args.root.clone().or_else(|| found.file.release.root.clone());
+    let drains = found.file.worker.iter().filter_map(|worker| worker.stop.within);
+    let longest_drain = drains.max().unwrap_or(LONGEST_DRAIN).max(LONGEST_DRAIN);
     let settings = Settings::decide(found.file)?;
     let plan = Plan {
         binary: binary(here)?,
         config,
         files: files(&settings).iter().map(|file| place::absolute(&here.join(file))).collect::<Result<_, _>>()?,
         data: place::absolute(&here.join(settings.data))?,
-        root: args.root.as_deref().map(|root| place::absolute(&here.join(root))).transpose()?,
+        root: root.as_deref().map(|root| place::absolute(&here.join(root))).transpose()?,
         scope: scope(args)?,
         runs_commands,
-        longest_drain: LONGEST_DRAIN,
+        longest_drain,
         on_failure: args.on_failure.as_deref().map(|unit| word(unit, "unit", "--on-failure")).transpose()?,
     };
     for (what, path) in [("program", &plan.binary), ("configuration", &plan.config), ("store", &plan.data)] {

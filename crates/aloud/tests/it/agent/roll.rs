@@ -1,9 +1,10 @@
 //! Workers replaced: without a gap, and never by what does not work.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use job::Verdict;
 use rustix::process::Signal;
+use tokio::time::Instant;
 
 use super::site::{Site, of_workers};
 

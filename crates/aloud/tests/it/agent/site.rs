@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aloud_client::v1::{AgentReport, PushJob, WorkerState};
 use job::{Subject, Verdict};
+use tokio::time::Instant;
 
 use crate::scratch::{PATIENCE, Said, Scratch, Server, wait};
 
