@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use job::Verdict;
+use tokio::time::Instant;
 
 use super::site::{Site, WORK, of_workers};
 
@@ -63,7 +64,11 @@ fn the_current_release_removed_is_red_within_seconds_and_the_next_deploy_heals_i
     let report = site.until("red", SOON, |report| report.verdict == Verdict::Critical);
     let all = format!("{:?}", report.observations);
     assert!(all.contains("which is not there"), "{all}");
-    site.run(&["status"]).ends(2);
+    // The server hears of it a moment later.
+    let began = Instant::now();
+    while site.run(&["status"]).code != 2 {
+        assert!(began.elapsed() < SOON, "`aloud status` is not red");
+    }
     site.deploy("2").fine();
     site.until_all_on("2", 2);
     site.run(&["status"]).fine();
