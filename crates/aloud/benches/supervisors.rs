@@ -25,6 +25,9 @@ const LIVED: Duration = Duration::from_secs(2);
 /// The longest that a successor is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Starts a supervisor over a folder of its own; none if it is not installed.
+type Start = fn(&Path) -> Option<Child>;
+
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     if let Some(at) = args.iter().position(|arg| arg == "--worker") {
@@ -34,7 +37,7 @@ fn main() {
     let own = own_start(folder.path());
     println!("the program's own start   median {:>8.1} ms", own);
     // Each with the signal that ends it together with what it started.
-    let all: [(&str, fn(&Path) -> Option<Child>, Signal); 4] = [
+    let all: [(&str, Start, Signal); 4] = [
         ("aloud", aloud, Signal::TERM),
         ("supervisord", supervisord, Signal::TERM),
         ("runit", runit, Signal::HUP),
