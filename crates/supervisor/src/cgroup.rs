@@ -8,6 +8,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Whether workers get control groups of their own.
@@ -137,10 +138,26 @@ fn own_part() -> Result<PathBuf, String> {
     }
     let group = mount.join(own.trim_start_matches('/'));
     // After a new start of this program it finds itself where it moved to.
-    match group.parent() {
-        Some(parent) if group.ends_with("agent") && parent.join("workers").is_dir() => Ok(parent.to_owned()),
-        Some(_) | None => Ok(group),
+    let group = match group.parent() {
+        Some(parent) if group.ends_with("agent") && parent.join("workers").is_dir() => parent.to_owned(),
+        Some(_) | None => group,
+    };
+    if is_ours(&group) {
+        return Ok(group);
     }
+    Err(format!("the control group `{}` was not handed to this process", group.display()))
+}
+
+/// Whether a group was handed over to whoever runs in it: systemd marks those,
+/// and gives them to the user of the service.
+fn is_ours(group: &Path) -> bool {
+    let marked = |name: &str| {
+        let mut value = [0; 8];
+        rustix::fs::getxattr(group, name, &mut value[..]).is_ok_and(|bytes| value[..bytes] == *b"1")
+    };
+    let own = rustix::process::geteuid();
+    let is_owner = || fs::metadata(group).is_ok_and(|found| found.uid() == own.as_raw());
+    marked("user.delegate") || marked("trusted.delegate") || (!own.is_root() && is_owner())
 }
 
 fn mount(mountinfo: &str) -> Option<PathBuf> {

@@ -15,7 +15,7 @@ mod show;
 mod steps;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::time::Duration;
 
@@ -88,9 +88,17 @@ impl Life {
             };
             match woken {
                 Woken::Command(Some(Command::Handoff(answer))) => {
-                    let done = self.hand_off(&mut happened).await;
+                    let done = match self.has_room() {
+                        Ok(()) => self.hand_off(&mut happened).await,
+                        Err(failure) => Err(failure),
+                    };
+                    if done.is_ok() {
+                        // Whoever hears of it may begin anew at once.
+                        drop(self);
+                        answer.send(done).ok();
+                        return;
+                    }
                     answer.send(done).ok();
-                    return;
                 }
                 Woken::Command(Some(command)) => self.obey(command),
                 // Nobody can ask for anything any more.
@@ -224,7 +232,8 @@ impl Life {
                 self.say(Event::OutputDropped { pool, lines });
             }
         }
-        let leaders: BTreeMap<_, _> = self.workers().map(|w| (w.charge.reach.leader.pid, w.id.to_string())).collect();
+        let guardian = self.guard.alive.map(|ident| ident.pid);
+        let leaders: BTreeSet<u32> = self.workers().map(|w| w.charge.reach.leader.pid).chain(guardian).collect();
         self.orphans.sweep(&leaders);
         self.keep_guardian();
     }
@@ -312,8 +321,11 @@ impl Life {
         for pool in &mut self.pools {
             pool.close();
         }
-        for waiting in self.stopping.take().into_iter().flatten() {
-            waiting.send(()).ok();
+        let waiting = self.stopping.take();
+        // Whoever hears of it may begin anew at once.
+        drop(self);
+        for answer in waiting.into_iter().flatten() {
+            answer.send(()).ok();
         }
     }
 

@@ -119,19 +119,25 @@ pub(crate) fn followers(leader: Ident) -> Vec<Ident> {
 
 /// Whether the process has `name=value` in the environment it was started with.
 pub(crate) fn was_given(pid: u32, name: &str, value: &str) -> bool {
-    let Ok(environ) = fs::read(format!("/proc/{pid}/environ")) else { return false };
-    let wanted = format!("{name}={value}");
-    environ.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
+    environ(pid).split(|byte| *byte == 0).any(|entry| entry == format!("{name}={value}").as_bytes())
+}
+
+/// Whether it has `name` there, with whatever value.
+pub(crate) fn was_given_any(pid: u32, name: &str) -> bool {
+    environ(pid).split(|byte| *byte == 0).any(|entry| entry.starts_with(format!("{name}=").as_bytes()))
+}
+
+/// Empty where it may not be read.
+fn environ(pid: u32) -> Vec<u8> {
+    fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()
 }
 
 /// The processes that live and were started with a value of `name` in their
 /// environment that begins so; this one left out.
 pub(crate) fn given(name: &str, beginning: &str) -> Vec<Ident> {
     let wanted = format!("{name}={beginning}");
-    let is_given = |stat: &Stat| {
-        let environ = fs::read(format!("/proc/{}/environ", stat.pid)).unwrap_or_default();
-        environ.split(|byte| *byte == 0).any(|entry| entry.starts_with(wanted.as_bytes()))
-    };
+    let is_given =
+        |stat: &Stat| environ(stat.pid).split(|byte| *byte == 0).any(|entry| entry.starts_with(wanted.as_bytes()));
     let own = std::process::id();
     let found = all().filter(|stat| stat.pid != own && !stat.ended).filter(is_given);
     found.map(|stat| Ident { pid: stat.pid, start: stat.start }).collect()

@@ -121,6 +121,15 @@ pub enum Failure {
         /// What to do.
         hint: String,
     },
+    /// What the next program would need cannot be written down.
+    #[error(
+        "cannot hand the workers over: {source}\n  This program is not replaced.\nhint: see that there is room where \
+         the supervisor runs"
+    )]
+    NotHandedOver {
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// There is no pool of that name.
     #[error("there are no workers `{0}`\n  Nothing was changed.\nhint: the configuration says which there are")]
     NoSuchPool(String),
@@ -209,7 +218,7 @@ impl Supervisor {
     /// Lets go of the workers without ending them, and writes down what the
     /// next program of this process needs to take them over. After this the
     /// caller has to `exec`; if that fails, [`Supervisor::start`] takes them
-    /// back.
+    /// back. After [`Failure::NotHandedOver`] they are supervised as before.
     pub async fn handoff(&self) -> Result<(), Failure> {
         self.ask(Command::Handoff).await?
     }

@@ -83,15 +83,25 @@ impl Left {
     }
 }
 
+/// How much room one worker takes at most in what is left: twice a line, as
+/// numbers, and what else is said of it.
+const ROOM: usize = 80 * 1_024;
+
 impl Life {
-    /// Lets go of all workers, and writes down what the next program needs.
-    pub(super) async fn hand_off(mut self, happened: &mut mpsc::Receiver<Happened>) -> Result<(), Failure> {
+    /// Sees whether there will be room to write down what is left, before any
+    /// worker is let go of.
+    pub(super) fn has_room(&self) -> Result<(), Failure> {
+        let path = self.around.dir.state().with_extension("room");
+        let room = std::fs::write(&path, vec![b' '; ROOM * (1 + self.workers().count())]);
+        std::fs::remove_file(&path).ok();
+        room.map_err(|source| Failure::NotHandedOver { source })
+    }
+
+    /// Lets go of all workers, and writes down what the next program needs. If
+    /// that fails, they are taken back.
+    pub(super) async fn hand_off(&mut self, happened: &mut mpsc::Receiver<Happened>) -> Result<(), Failure> {
         self.let_guardian_hold().await;
-        let own = Ident::own().map_err(|source| Failure::NotStarted {
-            what: "this process cannot be recognised".into(),
-            source,
-            hint: "mount `/proc`".into(),
-        })?;
+        let own = Ident::own().map_err(|source| Failure::NotHandedOver { source })?;
         // First none is looked at any more, then what they told is taken note of.
         let mut open = BTreeMap::new();
         for pool in &mut self.pools {
@@ -131,12 +141,16 @@ impl Life {
             pools: self.pools.iter().map(|pool| leave(pool, &mut open)).collect(),
         };
         let mut pools = std::mem::take(&mut self.pools);
+        let declared: Vec<_> = pools.iter().filter(|pool| pool.declared).map(|pool| pool.pool.clone()).collect();
         spawn_blocking(move || pools.iter_mut().for_each(PoolLife::close)).await.ok();
-        record::write(&self.around.dir.state(), &left).map_err(|source| Failure::NotStarted {
-            what: "what the next program needs cannot be written".into(),
-            source,
-            hint: "see that there is room; start supervising again to take the workers back".into(),
-        })
+        match record::write(&self.around.dir.state(), &left) {
+            Ok(()) => Ok(()),
+            Err(source) => {
+                self.pools = declared.into_iter().map(PoolLife::new).collect();
+                self.take_over(left).await;
+                Err(Failure::NotHandedOver { source })
+            }
+        }
     }
 
     /// Takes over what was left, and ends what cannot be.

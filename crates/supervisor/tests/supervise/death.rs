@@ -103,7 +103,9 @@ async fn needs_root_a_control_group_holds_whatever_a_worker_starts() {
     );
     let mut options = stage.options();
     options.cgroups = supervisor::cgroup::Choice::At(base.clone());
-    let supervisor = supervisor::Supervisor::start(options, vec![stage.pool(1)]).await.unwrap();
+    let mut pool = stage.pool(1);
+    pool.stop.within = job::Span::from_millis(300);
+    let supervisor = supervisor::Supervisor::start(options, vec![pool]).await.unwrap();
     let mut events = supervisor.events();
     until(&mut events, rolled("1")).await;
     let child = pids(&stage.wrote("pid", |text| text.ends_with('\n')).await);

@@ -88,3 +88,26 @@ async fn what_was_held_is_held_by_the_next_program_too() {
     assert!(after.pools[0].held.is_some());
     supervisor.stop().await;
 }
+
+#[tokio::test]
+async fn a_hand_over_that_cannot_be_written_down_changes_nothing() {
+    let stage = Stage::with("1", GOOD);
+    let (supervisor, mut events) = stage.start(stage.pool(2)).await;
+    until(&mut events, rolled("1")).await;
+    let before = serving(&supervisor.snapshot().await.unwrap());
+    for in_the_way in ["state.room", "state.json"] {
+        fs::create_dir(stage.path("run").join(in_the_way)).unwrap();
+        let failed = supervisor.handoff().await.unwrap_err();
+        assert!(failed.to_string().starts_with("cannot hand the workers over: "), "{failed}");
+        let after = serving(&supervisor.snapshot().await.unwrap());
+        assert_eq!(
+            after.iter().map(|(_, worker)| worker.pid).collect::<Vec<_>>(),
+            before.iter().map(|(_, worker)| worker.pid).collect::<Vec<_>>()
+        );
+        fs::remove_dir(stage.path("run").join(in_the_way)).unwrap();
+    }
+    // They are still looked after.
+    signal(before[0].1.pid.unwrap(), Signal::KILL);
+    until(&mut events, |event| matches!(event, Event::Ready { .. })).await;
+    supervisor.stop().await;
+}
