@@ -318,6 +318,7 @@ impl Life {
     fn end(mut self) {
         self.guard.end();
         self.around.dir.sweep();
+        std::fs::remove_file(self.around.dir.ask_guardian()).ok();
         for pool in &mut self.pools {
             pool.close();
         }

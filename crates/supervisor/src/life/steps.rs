@@ -158,6 +158,7 @@ impl Life {
             let key = team.key.clone();
             pool.held = Some((key, held.clone()));
         }
+        pool.failing = None;
         pool.target = Some(serving);
         pool.on_trial = false;
         let name = pool.pool.name.clone();

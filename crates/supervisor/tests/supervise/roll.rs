@@ -141,6 +141,28 @@ async fn a_release_that_is_removed_while_it_is_in_use_is_noticed_and_left() {
 }
 
 #[tokio::test]
+async fn whoever_ends_because_its_release_is_gone_is_told_apart_and_the_next_is_rolled_to_at_once() {
+    let stage = Stage::with(
+        "1",
+        "\"$KEEP\" ready\nwhile [ -e work ]; do sleep 0.05; done\necho Could not open input file: artisan\nexit 1\n",
+    );
+    let (supervisor, mut events) = stage.start(stage.pool(1)).await;
+    until(&mut events, rolled("1")).await;
+    stage.release("2", GOOD);
+    stage.switch("2");
+    // Before the supervisor has looked again.
+    fs::remove_dir_all(stage.path("releases/1")).unwrap();
+    let seen = until(&mut events, |event| matches!(event, Event::Ended { .. })).await;
+    let Some(Event::Ended { ended, last, .. }) = seen.last() else { panic!() };
+    assert_eq!(ended.class, supervisor::Class::ReleaseGone);
+    assert_eq!(last.stdout, ["Could not open input file: artisan"]);
+    let began = Instant::now();
+    until(&mut events, rolled("2")).await;
+    assert!(began.elapsed().as_millis() < 500, "{:?}", began.elapsed());
+    supervisor.stop().await;
+}
+
+#[tokio::test]
 async fn without_any_release_it_waits_aloud_and_starts_when_one_comes() {
     let stage = Stage::new();
     let (supervisor, mut events) = stage.start(stage.pool(1)).await;
