@@ -9,6 +9,7 @@
 //! Anything that goes wrong is written to the worker's standard error and into
 //! its record, in three parts.
 
+mod environ;
 mod once;
 mod users;
 
@@ -27,7 +28,6 @@ use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use serde::{Deserialize, Serialize};
 
 use crate::code::Code;
-use crate::environ;
 use crate::pool::Pool;
 use crate::process::{self, Ident};
 use crate::record::{self, Record, Refusal};
@@ -129,7 +129,7 @@ fn become_worker(order: &Order, noted: &mut Option<Record>) -> Result<Never, Fai
     let release = lease(order)?;
     streams(order, user.as_ref())?;
     limits(order)?;
-    let env = environment(order, user.as_ref())?;
+    let env = environ::of(order, user.as_ref())?;
     change_user(order, user.as_ref(), group)?;
     enter(order, &release)?;
     let mut command = command(order, env);
@@ -246,62 +246,6 @@ fn limit(order: &Order, name: &str, resource: Resource, value: Option<u64>) -> R
     })
 }
 
-/// What the worker finds in its environment; the later wins.
-fn environment(order: &Order, user: Option<&User>) -> Result<BTreeMap<String, String>, Failed> {
-    let mut env = BTreeMap::new();
-    if let Some(user) = user {
-        let of = [("HOME", &user.home), ("USER", &user.name), ("LOGNAME", &user.name), ("SHELL", &user.shell)];
-        env.extend(of.map(|(name, value)| (name.to_owned(), value.clone())));
-    }
-    env.extend(order.env.iter().filter(|(name, _)| user.is_none() || !env_of_user(name)).cloned());
-    for file in &order.pool.env_files {
-        env.extend(env_file(order, file)?);
-    }
-    env.extend(order.pool.env.clone());
-    env.extend(order.code.env.iter().cloned());
-    let (worker, own) = (&order.worker, |name: &str| format!("ALOUD_{name}"));
-    env.insert(own("RELEASE"), order.code.id.clone());
-    env.insert(own("GENERATION"), worker.generation().0.to_string());
-    env.insert(own("WORKER"), worker.to_string());
-    env.insert(own("POOL"), worker.pool().to_string());
-    env.insert("NOTIFY_SOCKET".into(), order.notify.to_string_lossy().into_owned());
-    env.insert("PWD".into(), logical(order).to_string_lossy().into_owned());
-    Ok(env)
-}
-
-fn env_of_user(name: &str) -> bool {
-    ["HOME", "USER", "LOGNAME", "SHELL"].contains(&name)
-}
-
-fn env_file(order: &Order, file: &Path) -> Result<Vec<(String, String)>, Failed> {
-    read_env_file(&order.code.dir, file).map_err(|(what, hint)| Failed {
-        message: order.message(&what, "The program was not run.", hint),
-        code: FAILED,
-    })
-}
-
-/// Reads a file of variables; or answers what is wrong and what to do.
-fn read_env_file(from: &Path, file: &Path) -> Result<Vec<(String, String)>, (String, &'static str)> {
-    let text = file.to_string_lossy();
-    let (optional, file) = match text.strip_prefix('-') {
-        Some(rest) => (true, PathBuf::from(rest)),
-        None => (false, file.to_owned()),
-    };
-    let path = from.join(file);
-    let text = match fs::read_to_string(&path) {
-        Err(error) if optional && error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => {
-            let what = format!("the file of its environment, `{}`, cannot be read: {error}", path.display());
-            return Err((what, "write it, or put `-` before its path if it may be missing"));
-        }
-        Ok(text) => text,
-    };
-    environ::parse(&text).map_err(|why| {
-        let what = format!("the file of its environment, `{}`, cannot be used: {why}", path.display());
-        (what, "write one NAME=VALUE on each line")
-    })
-}
-
 fn find_user(pool: &Pool) -> Result<Option<User>, String> {
     pool.user.as_deref().map(users::user).transpose()
 }
@@ -321,13 +265,6 @@ fn enter(order: &Order, release: &File) -> Result<(), Failed> {
         let what = format!("its working folder `{}` cannot be entered", order.code.dir.join(workdir).display());
         order.failed(what, error, "see that it is in the release, and that the user may enter it")
     })
-}
-
-fn logical(order: &Order) -> PathBuf {
-    match &order.pool.workdir {
-        Some(workdir) => order.code.logical.join(workdir),
-        None => order.code.logical.clone(),
-    }
 }
 
 fn command(order: &Order, env: BTreeMap<String, String>) -> Command {

@@ -15,7 +15,6 @@
 mod attend;
 pub mod cgroup;
 mod code;
-mod environ;
 mod event;
 mod exit;
 mod fingerprint;

@@ -30,9 +30,9 @@ pub struct Policy {
     pub stop_within: Span,
 }
 
-/// A pool as it is.
+/// A pool as it stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Now {
+pub struct Standing {
     /// What is asked for.
     pub policy: Policy,
     /// The generation that is to serve; none if there never was a release.
@@ -140,7 +140,7 @@ pub enum Why {
 }
 
 /// Decides what is to be done now.
-pub fn plan(pool: &Now, now: Mono) -> Vec<Action> {
+pub fn plan(pool: &Standing, now: Mono) -> Vec<Action> {
     let mut steps = leave(pool, now);
     let Some(target) = pool.target.and_then(|target| pool.teams.iter().find(|team| team.generation == target)) else {
         return steps;
@@ -190,7 +190,7 @@ pub fn plan(pool: &Now, now: Mono) -> Vec<Action> {
 }
 
 /// When to look again if nothing happens before.
-pub fn wake(pool: &Now, now: Mono) -> Option<Mono> {
+pub fn wake(pool: &Standing, now: Mono) -> Option<Mono> {
     let policy = pool.policy;
     let members = pool.teams.iter().flat_map(|team| &team.members).filter_map(|member| match member.phase {
         Phase::Ready { since } => Some(since + policy.min_ready),
@@ -205,7 +205,7 @@ pub fn wake(pool: &Now, now: Mono) -> Option<Mono> {
 }
 
 /// What those have to do that are on their way out.
-fn leave(pool: &Now, now: Mono) -> Vec<Action> {
+fn leave(pool: &Standing, now: Mono) -> Vec<Action> {
     let policy = pool.policy;
     let members = pool.teams.iter().flat_map(|team| &team.members);
     members

@@ -13,7 +13,8 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 use tempfile::TempPath;
 
-use super::{FAILED, Failed, NO_PROGRAM, NOT_RUNNABLE, env_of_user, read_env_file, users};
+use super::environ::{env_of_user, read_env_file};
+use super::{FAILED, Failed, NO_PROGRAM, NOT_RUNNABLE, users};
 
 /// One command, and in what it is run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

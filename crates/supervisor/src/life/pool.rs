@@ -220,7 +220,7 @@ impl PoolLife {
         }
     }
 
-    pub(super) fn view(&self, quiet_within: Span) -> plan::Now {
+    pub(super) fn view(&self, quiet_within: Span) -> plan::Standing {
         let count = if self.declared { self.pool.count } else { 0 };
         let policy = plan::Policy {
             count,
@@ -231,7 +231,7 @@ impl PoolLife {
             stop_within: self.pool.stop.within,
         };
         let teams = self.teams.iter().map(Team::view).collect();
-        plan::Now { policy, target: self.target, on_trial: self.on_trial, teams }
+        plan::Standing { policy, target: self.target, on_trial: self.on_trial, teams }
     }
 
     pub(super) fn team(&self, generation: Generation) -> Option<&Team> {

@@ -51,8 +51,8 @@ fn team(generation: u64, places: &str, can_start: bool) -> Team {
     team
 }
 
-fn pool(target: u64, on_trial: bool, teams: Vec<Team>) -> Now {
-    Now { policy: POLICY, target: Some(Generation(target)), on_trial, teams }
+fn pool(target: u64, on_trial: bool, teams: Vec<Team>) -> Standing {
+    Standing { policy: POLICY, target: Some(Generation(target)), on_trial, teams }
 }
 
 fn told(steps: &[Action]) -> String {
@@ -70,7 +70,7 @@ fn told(steps: &[Action]) -> String {
     steps.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-fn check(pool: &Now, expect: &str) {
+fn check(pool: &Standing, expect: &str) {
     assert_eq!(told(&plan(pool, at(1))), expect, "{pool:?}");
 }
 
@@ -171,7 +171,7 @@ fn when_fewer_are_wanted_the_last_places_go_and_when_none_is_all_go() {
     fewer.policy.count = 0;
     fewer.teams.push(team(2, "s", false));
     check(&fewer, "quiet g2/1, quiet g1/4, quiet g1/3, quiet g1/2, quiet g1/1");
-    let none = Now { target: None, ..pool(1, false, vec![]) };
+    let none = Standing { target: None, ..pool(1, false, vec![]) };
     check(&none, "");
 }
 

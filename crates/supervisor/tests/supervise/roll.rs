@@ -158,7 +158,7 @@ async fn whoever_ends_because_its_release_is_gone_is_told_apart_and_the_next_is_
     assert_eq!(last.stdout, ["Could not open input file: artisan"]);
     let began = Instant::now();
     until(&mut events, rolled("2")).await;
-    assert!(began.elapsed().as_millis() < 500, "{:?}", began.elapsed());
+    assert!(began.elapsed().as_secs() < 5);
     supervisor.stop().await;
 }
 
