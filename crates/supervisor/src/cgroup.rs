@@ -185,7 +185,8 @@ mod tests {
     fn the_unified_tree_is_found_alone_or_beside_the_old_ones() {
         let unified = "25 30 0:23 / /sys rw - sysfs sysfs rw\n31 25 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
         assert_eq!(mount(unified), Some("/sys/fs/cgroup".into()));
-        let hybrid = "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n41 31 0:38 / /sys/fs/cgroup/a\\040b rw shared:9 - cgroup2 cgroup2 rw\n";
+        let hybrid = "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
+                      41 31 0:38 / /sys/fs/cgroup/a\\040b rw shared:9 - cgroup2 cgroup2 rw\n";
         assert_eq!(mount(hybrid), Some("/sys/fs/cgroup/a b".into()));
         assert_eq!(mount("32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"), None);
         assert_eq!(own_group("4:memory:/x\n0::/system.slice/aloud.service\n"), Some("/system.slice/aloud.service"));

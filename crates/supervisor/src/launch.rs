@@ -159,7 +159,7 @@ fn lease(order: &Order) -> Result<File, Failed> {
     let path = &order.code.dir;
     let gone = |why: String| Failed {
         message: order.message(
-            &format!("the release `{}` is not at `{}` any more: {why}", order.code.id, path.display()),
+            &format!("the release `{}` is not at `{}`: {why}", order.code.id, path.display()),
             "It was removed or renamed.",
             "nothing needs to be done if another release is current: workers are started from that one",
         ),
@@ -354,7 +354,7 @@ mod tests {
         assert_eq!(failed.code, RELEASE_GONE);
         let shown = failed.message.replace(&folder.path().display().to_string(), "DIR");
         insta::assert_snapshot!(shown, @r"
-        cannot start the worker `mail.1.g1.x00000007`: the release `65` is not at `DIR/65` any more: another folder has its name
+        cannot start the worker `mail.1.g1.x00000007`: the release `65` is not at `DIR/65`: another folder has its name
           It was removed or renamed.
         hint: nothing needs to be done if another release is current: workers are started from that one
         ");

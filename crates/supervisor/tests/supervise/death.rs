@@ -54,7 +54,8 @@ async fn what_a_worker_started_ends_with_it() {
     // One child of its own session too, which its parent leaves behind.
     let stage = Stage::with(
         "1",
-        "setsid sh -c 'echo $$ >>\"$OUT/pids\"; exec sleep 1000' &\nsleep 1000 &\necho $! >>\"$OUT/pids\"\n\"$KEEP\" ready\nwait\n",
+        "setsid sh -c 'echo $$ >>\"$OUT/pids\"; exec sleep 1000' &\n\
+         sleep 1000 &\necho $! >>\"$OUT/pids\"\n\"$KEEP\" ready\nwait\n",
     );
     let (supervisor, mut events) = stage.start(stage.pool(1)).await;
     until(&mut events, rolled("1")).await;
@@ -75,7 +76,8 @@ async fn what_a_worker_started_ends_with_it() {
 async fn orphans_of_workers_are_collected_and_the_children_of_others_are_not() {
     let stage = Stage::with(
         "1",
-        "(setsid sh -c 'echo $$ >\"$OUT/orphan\"; sleep 2.5' &)\n(sh -c 'echo $$ >\"$OUT/short\"; sleep 0.2' &)\n\"$KEEP\" ready\nexec sleep 1000\n",
+        "(setsid sh -c 'echo $$ >\"$OUT/orphan\"; sleep 2.5' &)\n\
+         (sh -c 'echo $$ >\"$OUT/short\"; sleep 0.2' &)\n\"$KEEP\" ready\nexec sleep 1000\n",
     );
     let (supervisor, mut events) = stage.start(stage.pool(1)).await;
     until(&mut events, rolled("1")).await;
@@ -99,7 +101,8 @@ async fn needs_root_a_control_group_holds_whatever_a_worker_starts() {
     // Its environment is emptied, so that nothing else shows where it belongs.
     let stage = Stage::with(
         "1",
-        "setsid env -i sh -c 'echo $$ >\"$0/pid\"; trap \"\" TERM; while :; do sleep 0.1; done' \"$OUT\" &\n\"$KEEP\" ready\nexec sleep 1000\n",
+        "setsid env -i sh -c 'echo $$ >\"$0/pid\"; trap \"\" TERM; while :; do sleep 0.1; done' \"$OUT\" &\n\
+         \"$KEEP\" ready\nexec sleep 1000\n",
     );
     let mut options = stage.options();
     options.cgroups = supervisor::cgroup::Choice::At(base.clone());

@@ -311,7 +311,8 @@ impl supervisor::Quiet for Slow {
 async fn a_worker_is_quieted_before_it_is_asked_to_end_but_not_for_ever() {
     let stage = Stage::with(
         "1",
-        "trap '[ -e \"$OUT/quiet\" ] && echo yes >\"$OUT/asked\"; exit 0' TERM\n\"$KEEP\" ready\nwhile :; do sleep 0.05; done\n",
+        "trap '[ -e \"$OUT/quiet\" ] && echo yes >\"$OUT/asked\"; exit 0' TERM\n\
+         \"$KEEP\" ready\nwhile :; do sleep 0.05; done\n",
     );
     let mut options = stage.options();
     options.quiet = std::sync::Arc::new(Slow(stage.path("quiet")));
