@@ -15,3 +15,4 @@ mod ready;
 mod renew;
 mod roll;
 mod stage;
+mod whatever;
