@@ -74,6 +74,24 @@ pub fn rollback(
     Run::new(tx, None, target, was, options, hands).because(why).finish()
 }
 
+/// Moves the workers to the release that is current and sees whether it works, as a deploy does after the switch.
+///
+/// For a release that is current and not confirmed: because a deploy was cut short, was held, or because somebody else
+/// switched. If it does not work, it is held, or the last that was healthy before becomes current again; that one is the
+/// `was` of the outcome.
+pub fn confirm(tree: &Tree, options: &Options, hands: &dyn Hands) -> Result<Outcome, Error> {
+    let mut tx = Transaction::begin(tree, Act::Confirm, "confirming the current release".into(), options)?;
+    put_in_order(&mut tx, options, hands)?;
+    let Some((current, _)) = replaceable(tree)? else {
+        return Err(refused(format!("there is nothing to confirm: {}", tree.current()?), "deploy, or roll back"));
+    };
+    let found = tree.releases()?;
+    let back = way_back(&found, None).ok();
+    let back = back.and_then(|id| found.iter().find(|found| found.id == id));
+    let back = back.map(|found| (found.id.clone(), found.file_id));
+    Run::new(tx, None, current, back, options, hands).finish()
+}
+
 /// The release that a rollback leads to. `found` is sorted, newest first.
 fn way_back(found: &[Found], to: Option<&ReleaseId>) -> Result<ReleaseId, Error> {
     const HINT: &str = "see which there are with `aloud releases`";

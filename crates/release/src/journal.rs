@@ -58,7 +58,9 @@ pub enum Act {
     Resume,
     /// Back to an older release.
     Rollback,
-    /// Old releases are removed.
+    /// It is seen whether the current release works.
+    Confirm,
+    /// Old releases are removed, or what was cut short is put in order.
     Prune,
 }
 

@@ -173,6 +173,27 @@ mod tests {
     }
 
     #[test]
+    fn what_was_moved_away_while_one_waited_for_it_is_not_held() {
+        let (root, release, id) = tree();
+        let opened = || {
+            let fds = std::fs::read_dir("/proc/self/fd").unwrap();
+            fds.filter(|fd| std::fs::read_link(fd.as_ref().unwrap().path()).is_ok_and(|to| to == release)).count()
+        };
+        let alone = take(&release).unwrap().unwrap();
+        let held = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| hold(&release, id));
+            while opened() < 2 {
+                assert!(!waiting.is_finished(), "it did not wait");
+                std::thread::yield_now();
+            }
+            std::fs::rename(&release, root.path().join("releases/.trash-7")).unwrap();
+            drop(alone);
+            waiting.join().unwrap()
+        });
+        assert_eq!(held.unwrap_err(), Gone::Gone);
+    }
+
+    #[test]
     fn where_directories_cannot_be_locked_a_file_is() {
         let (root, release, _) = tree();
         let refuse = |_: std::os::fd::BorrowedFd<'_>, _| Err(Errno::NOLCK);

@@ -2,8 +2,8 @@
 //!
 //! A tree is a directory with `releases/`, `shared/` and a symbolic link `current`, as Deployer, Capistrano, Ansistrano
 //! and Mina make it, and `.aloud/` beside them. [`Tree`] looks at it; [`deploy()`], [`rollback`], [`resume`],
-//! [`prune()`] and [`recover()`] change it, one at a time, under a lock, with a journal record before and after each
-//! step.
+//! [`confirm`], [`prune()`] and [`recover()`] change it, one at a time, under a lock, with a journal record before and
+//! after each step.
 //!
 //! This crate starts no process but `git`, never looks for one, and knows nothing of jobs: what it needs done about
 //! them it asks of its caller through [`Hands`]. It blocks; callers bring a thread.
@@ -30,7 +30,8 @@ mod tree;
 pub use crash::Crash;
 pub use current::Current;
 pub use deploy::{
-    Build, Ended, Hook, Keep, OnFailure, Options, Outcome, Progress, Reserve, Shared, Step, deploy, resume, rollback,
+    Build, Ended, Hook, Keep, OnFailure, Options, Outcome, Progress, Reserve, Shared, Step, confirm, deploy, resume,
+    rollback,
 };
 pub use error::{Error, Message};
 pub use foreign::Kind;

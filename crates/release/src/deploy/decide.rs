@@ -6,7 +6,7 @@
 //!    └───────────────── anything badly ────────────────────┴─ abort ─┘       └───┬───┘
 //!                                                                       hold, or switch back ─ roll back
 //! ```
-//! A resumed release enters at the barrier, a rollback at the switch. Pure: what happened comes in, the next step goes
+//! A resumed release enters at the barrier, a rollback at the switch, a confirmation at the roll. Pure: what happened comes in, the next step goes
 //! out.
 
 use super::{OnFailure, Step};
@@ -42,6 +42,7 @@ pub(super) fn next(facts: &Facts) -> Option<Step> {
             Act::Deploy => Some(Step::Create),
             Act::Resume => Some(Step::Barrier),
             Act::Rollback => Some(Step::Switch),
+            Act::Confirm => Some(Step::Roll),
             Act::Prune => Some(Step::Prune),
         };
     };
@@ -125,6 +126,7 @@ mod tests {
         assert_eq!(course(Act::Deploy, &[]), whole);
         assert_eq!(course(Act::Resume, &[]), whole[6..]);
         assert_eq!(course(Act::Rollback, &[]), whole[7..]);
+        assert_eq!(course(Act::Confirm, &[]), whole[8..]);
     }
 
     #[test]

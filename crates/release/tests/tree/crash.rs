@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use release::{Current, Keep, Options, Rolled, State, deploy, recover, resume, rollback};
+use release::{Current, Keep, Options, Rolled, State, confirm, deploy, recover, resume, rollback};
 
 use crate::scratch::{Scratch, Script, build, id, options, tree};
 
@@ -52,6 +52,7 @@ fn child() {
             drop(deploy(&tree, &new, &few(), &Script::default()).unwrap_err());
         }
         "rollback" => drop(rollback(&tree, None, None, &few(), &Script::default()).unwrap()),
+        "confirm" => drop(confirm(&tree, &few(), &Script::rolling([none_ready()])).unwrap()),
         "recover" => drop(recover(&tree, &few(), &Script::default()).unwrap()),
         "resume" => drop(resume(&tree, None, &few(), &Script::default()).unwrap()),
         act => panic!("{act}"),
@@ -182,6 +183,11 @@ fn a_deploy_that_is_given_up_may_be_killed_at_any_moment() {
 #[test]
 fn a_rollback_may_be_killed_at_any_moment() {
     assert!(at_every_moment("rollback") > 30);
+}
+
+#[test]
+fn a_confirmation_that_goes_back_may_be_killed_at_any_moment() {
+    assert!(at_every_moment("confirm") > 30);
 }
 
 #[test]

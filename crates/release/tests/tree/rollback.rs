@@ -1,6 +1,6 @@
 //! Back to an older release.
 
-use release::{Ended, OnFailure, Options, Rolled, State, resume, rollback};
+use release::{Ended, OnFailure, Options, Rolled, State, confirm, resume, rollback};
 
 use crate::scratch::{Scratch, Script, id, options};
 
@@ -54,6 +54,36 @@ fn a_rollback_may_be_held_too() {
     let outcome = rollback(&scratch.tree(), None, None, &options, &script).unwrap();
     assert!(matches!(outcome.ended, Ended::Held { .. }), "{outcome:?}");
     assert_eq!(scratch.states(), ["2 healthy", "1 held"]);
+}
+
+#[test]
+fn a_release_that_was_held_is_confirmed_once_it_works() {
+    let scratch = Scratch::new();
+    scratch.deploy("one");
+    let held = || Rolled::Held { why: "not yet".into(), any_new_ready: true };
+    scratch.deploy_with("two", &Script::rolling([held()]));
+    let outcome = confirm(&scratch.tree(), &options(), &Script::rolling([held()])).unwrap();
+    assert!(matches!(outcome.ended, Ended::Held { .. }), "{outcome:?}");
+    let ready = Script::rolling([Rolled::Confirmed(vec!["worker 1 is ready".into()])]);
+    let outcome = confirm(&scratch.tree(), &options(), &ready).unwrap();
+    assert!(outcome.is_ok() && outcome.release == id("2"), "{outcome:?}");
+    assert_eq!(scratch.states(), ["2 healthy", "1 healthy"]);
+}
+
+#[test]
+fn a_release_that_others_switched_to_and_that_does_not_work_is_left_again() {
+    let scratch = Scratch::new();
+    scratch.deploy("one");
+    scratch.write("app/releases/2/app", "two");
+    std::fs::remove_file(scratch.path("app/current")).unwrap();
+    std::os::unix::fs::symlink("releases/2", scratch.path("app/current")).unwrap();
+    let none_ready = || Script::rolling([Rolled::Held { why: "no".into(), any_new_ready: false }]);
+    let outcome = confirm(&scratch.tree(), &options(), &none_ready()).unwrap();
+    assert!(matches!(outcome.ended, Ended::WentBack { .. }), "{outcome:?}");
+    assert_eq!((scratch.version().as_str(), scratch.states()), ("one", vec!["2 failed".into(), "1 healthy".into()]));
+    std::fs::remove_file(scratch.path("app/current")).unwrap();
+    let error = confirm(&scratch.tree(), &options(), &none_ready()).unwrap_err();
+    assert_eq!(error.message().happened, "there is nothing to confirm: `current` is not there");
 }
 
 #[test]
