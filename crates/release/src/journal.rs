@@ -293,6 +293,17 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_record_is_passed_over_and_the_others_count() {
+        let (folder, dir) = written(0);
+        let damaged = line(&record(1)).replace("alice", "alicf");
+        std::fs::write(folder.path().join("journal"), line(&record(0)) + &damaged + &line(&record(2))).unwrap();
+        let mut journal = Journal::open(dir.again().unwrap()).unwrap();
+        assert_eq!(journal.records(), [record(0), record(2)]);
+        journal.add(record(3)).unwrap();
+        assert_eq!(Journal::peek(&dir, 9).unwrap(), [record(0), record(2), record(3)]);
+    }
+
+    #[test]
     fn a_long_journal_is_shortened_to_its_newest_records() {
         let (folder, dir) = written(0);
         let text: String = (0..5_000).map(|n| line(&record(n))).collect();

@@ -187,6 +187,7 @@ mod tests {
                 std::thread::yield_now();
             }
             std::fs::rename(&release, root.path().join("releases/.trash-7")).unwrap();
+            std::fs::create_dir(&release).unwrap();
             drop(alone);
             waiting.join().unwrap()
         });

@@ -200,9 +200,7 @@ impl Run<'_, '_> {
             meta.healthy_since = Some(at);
         })?;
         self.dir()?.unlink_if_there(foreign::BAD)?;
-        // What is there to go back to was not left for this one.
-        let left = self.was.clone().filter(|(was, _)| self.tx.act != Act::Confirm && *was != self.release);
-        if let Some((was, _)) = left {
+        if let Some((was, _)) = self.was.clone().filter(|(was, _)| *was != self.release) {
             self.settle(&was, at)?;
         }
         Ok("it is healthy".into())
