@@ -28,6 +28,9 @@ const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 /// What new directories are made with, before the umask.
 pub(crate) const FOLDER_MODE: u32 = 0o777;
 
+/// How the name of a file ends that is about to take the place of another.
+pub(crate) const DRAFT: &str = ".draft";
+
 impl Dir {
     /// Opens the directory at `path`, through links.
     pub(crate) fn open(path: &Path, crash: Arc<dyn Crash>) -> Result<Self, Errno> {
@@ -206,7 +209,7 @@ impl Dir {
 
     /// Replaces a file as a whole: afterwards it is the old or the new one, also after a power cut.
     pub(crate) fn write(&self, name: &str, text: &str) -> Result<(), Trouble> {
-        let draft = format!(".{name}.draft");
+        let draft = format!(".{name}{DRAFT}");
         self.unlink_if_there(&draft)?;
         self.point("write");
         let mut file = self.new_file(&draft)?;

@@ -8,6 +8,7 @@
 //! To change a record, add fields with defaults. A record that a later version wrote and this one cannot read is passed
 //! over like a damaged one; what `current` says counts in any case.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -152,8 +153,8 @@ impl Journal {
 
     /// What was begun and is not over: its records, oldest first.
     pub(crate) fn unfinished(&self) -> Vec<Record> {
-        let over = |tx: &TxId| self.records.iter().any(|r| r.tx == *tx && r.mark == Mark::Over);
-        let open = self.records.iter().rev().map(|record| &record.tx).find(|tx| !over(tx));
+        let over: HashSet<&TxId> = self.records.iter().filter(|r| r.mark == Mark::Over).map(|r| &r.tx).collect();
+        let open = self.records.iter().rev().map(|record| &record.tx).find(|tx| !over.contains(tx));
         open.map_or_else(Vec::new, |tx| self.records.iter().filter(|r| r.tx == *tx).cloned().collect())
     }
 

@@ -11,8 +11,10 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, mkdir, open, stat};
 use rustix::io::Errno;
 
-use crate::dir::file_id;
+use crate::dir::{Dir, file_id};
+use crate::error::Trouble;
 use crate::id::{FileId, ReleaseId};
+use crate::prune::TRASH;
 
 /// Why a release cannot be held.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +91,14 @@ pub(crate) fn take(path: &Path) -> Result<Option<Alone>, Errno> {
     }
 }
 
+/// Removes what was locked in the stead of a release that is gone.
+pub(crate) fn forget(own: &Dir, id: &ReleaseId) -> Result<(), Trouble> {
+    match own.dir("leases")? {
+        Some(leases) => leases.unlink_if_there(id.file_name()),
+        None => Ok(()),
+    }
+}
+
 fn open_dir(path: &Path) -> Result<OwnedFd, Errno> {
     open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
 }
@@ -120,7 +130,9 @@ fn stand_in(path: &Path) -> Result<OwnedFd, Errno> {
     let (Some(name), Some(root)) = (path.file_name(), path.parent().and_then(Path::parent)) else {
         return Err(Errno::INVAL);
     };
-    let id: ReleaseId = name.to_str().and_then(|name| name.parse().ok()).ok_or(Errno::INVAL)?;
+    let name = name.to_str().ok_or(Errno::INVAL)?;
+    // What is being removed is locked under the name that it had.
+    let id: ReleaseId = name.strip_prefix(TRASH).unwrap_or(name).parse().map_err(|_| Errno::INVAL)?;
     let folder = root.join(LEASES);
     match mkdir(&folder, Mode::from_raw_mode(0o777)) {
         Ok(()) | Err(Errno::EXIST) => {}
@@ -205,6 +217,13 @@ mod tests {
         let exclusive = FlockOperation::NonBlockingLockExclusive;
         assert_eq!(lock(dir.as_fd(), &release, exclusive, refuse).unwrap_err(), Errno::WOULDBLOCK);
         drop(held);
-        assert!(lock(dir.as_fd(), &release, exclusive, refuse).unwrap().is_some());
+        let trash = root.path().join("releases/.trash-7");
+        std::fs::rename(&release, &trash).unwrap();
+        let held = lock(dir.as_fd(), &trash, exclusive, refuse).unwrap();
+        assert!(held.is_some(), "under the name that it had");
+        assert_eq!(lock(dir.as_fd(), &release, shared, refuse).unwrap_err(), Errno::WOULDBLOCK);
+        let own = Dir::open(&root.path().join(".aloud"), std::sync::Arc::new(crate::crash::Never)).unwrap();
+        forget(&own, &"7".parse().unwrap()).unwrap();
+        assert!(!root.path().join(".aloud/leases/7").exists());
     }
 }

@@ -293,6 +293,7 @@ fn erase_trash(tx: &mut Transaction<'_>, releases: &Dir, name: &Path, id: &Relea
     // One of that name may be there again.
     if releases.stat(id.as_str())?.is_none() {
         tx.forget(id)?;
+        lease::forget(&tx.tree.own_dir()?, id)?;
     }
     tx.record(Step::Prune, Mark::Done, Some(id), None, None)?;
     Ok(Fate::Removed { bytes })

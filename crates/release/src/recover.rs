@@ -224,6 +224,7 @@ pub(crate) fn put_in_order(
         let gone = matches!(fate, Fate::Removed { .. });
         mended.push(if gone { Mended::Trash(id) } else { Mended::TrashStays(id, fate) });
     }
+    tx.forget_gone()?;
     Ok(Recovery { mended })
 }
 

@@ -5,7 +5,7 @@
 use job::Timestamp;
 
 use crate::deploy::{Options, Step};
-use crate::dir::Dir;
+use crate::dir::{DRAFT, Dir};
 use crate::error::{Error, Trouble};
 use crate::foreign::{self, DEP};
 use crate::id::{ReleaseId, TxId};
@@ -86,6 +86,26 @@ impl<'t> Transaction<'t> {
 
     pub(crate) fn forget(&self, id: &ReleaseId) -> Result<(), Trouble> {
         Meta::forget(&self.metas, id)
+    }
+
+    /// Forgets the releases that somebody else removed, but for the newest: its number must not be given again. What was
+    /// being written when it was cut short goes, too.
+    pub(crate) fn forget_gone(&self) -> Result<(), Trouble> {
+        let Some(releases) = self.tree.releases_dir()? else { return Ok(()) };
+        for draft in
+            self.metas.names()?.iter().filter(|name| name.as_os_str().as_encoded_bytes().ends_with(DRAFT.as_bytes()))
+        {
+            self.metas.unlink(draft)?;
+        }
+        let known = Meta::ids(&self.metas)?;
+        let newest = known.iter().max_by_key(|id| id.number());
+        for id in known.iter().filter(|id| Some(*id) != newest) {
+            let trash = format!("{}{}", crate::prune::TRASH, id.as_str());
+            if releases.stat(id.as_str())?.is_none() && releases.stat(trash)?.is_none() {
+                self.forget(id)?;
+            }
+        }
+        Ok(())
     }
 
     /// A name that was never given before, in the manner of the tree.

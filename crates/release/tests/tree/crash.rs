@@ -121,6 +121,9 @@ fn holds_in_order(scratch: &Scratch, at: &str) {
     for name in scratch.names("releases") {
         assert!(!name.starts_with('.'), "{at}: {name}");
     }
+    for name in scratch.names(".aloud/releases") {
+        assert!(name.ends_with(".json"), "{at}: {name}");
+    }
     assert!(!scratch.path("app/.dep/deploy.lock").exists(), "{at}");
 }
 

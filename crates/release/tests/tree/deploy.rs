@@ -125,8 +125,9 @@ fn a_roll_of_which_no_worker_got_ready_goes_back() {
     assert_eq!(outcome.ended, Ended::WentBack { why: "every worker ended at once".into(), rolled });
     assert!(!outcome.is_ok() && outcome.pruning.is_none());
     assert_eq!((scratch.version().as_str(), scratch.states()), ("one", vec!["2 failed".into(), "1 healthy".into()]));
-    let targets: Vec<_> = script.targets.lock().unwrap().iter().map(|target| target.release.to_string()).collect();
-    assert_eq!(targets, ["2", "1"]);
+    let targets = script.targets.lock().unwrap();
+    let targets: Vec<_> = targets.iter().map(|target| (target.release.clone(), target.was.clone())).collect();
+    assert_eq!(targets, [(id("2"), Some(id("1"))), (id("1"), Some(id("2")))]);
 }
 
 #[test]

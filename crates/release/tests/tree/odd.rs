@@ -187,6 +187,9 @@ fn a_release_that_somebody_removed_is_simply_not_there() {
     let outcome = rollback(&scratch.tree(), None, None, &options(), &Script::default()).unwrap();
     assert_eq!((outcome.release, outcome.was), (id("1"), None));
     assert_eq!(scratch.deploy("three").release, id("3"));
+    std::fs::remove_dir_all(scratch.path("app/releases/1")).unwrap();
+    scratch.deploy("four");
+    assert_eq!(scratch.names(".aloud/releases"), ["3.json", "4.json"], "what is gone is forgotten");
 }
 
 #[test]

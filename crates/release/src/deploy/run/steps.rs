@@ -293,8 +293,16 @@ impl Run<'_, '_> {
             file_id: dir.file_id()?,
             path: self.tx.tree.path_of(release),
             revision,
-            was: self.was.as_ref().map(|(was, _)| was.clone()),
+            was: self.left_for(release),
         })
+    }
+
+    /// The release that is left when this one becomes current: on the way back, the new one.
+    fn left_for(&self, release: &ReleaseId) -> Option<ReleaseId> {
+        match &self.was {
+            Some((was, _)) if was == release => Some(self.release.clone()),
+            was => was.as_ref().map(|(was, _)| was.clone()),
+        }
     }
 
     /// Marks a release so that Deployer does not roll back to it.
