@@ -85,5 +85,5 @@ fn confirm(tree: &Tree, options: &Options) -> Result<bool, release::Error> {
     if !needs {
         return Ok(false);
     }
-    release::confirm(tree, &id, options)
+    release::settle(tree, &id, options)
 }

@@ -42,6 +42,6 @@ pub use lock::Holder;
 pub use meta::State;
 pub use prune::{Fate, Fated, Pruning, prune};
 pub use recover::{Mended, Recovery, recover};
-pub use settle::{abort, confirm};
+pub use settle::{abort, settle};
 pub use source::Source;
 pub use tree::{Found, Layout, Tree};

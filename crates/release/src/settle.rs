@@ -12,18 +12,19 @@ use crate::tree::Tree;
 
 /// Writes down that the current release works: its workers were seen to. Says no if it is not the current one any more.
 ///
-/// A deploy does this itself. It is left to others where one was cut short after its switch, or held and then healed.
-pub fn confirm(tree: &Tree, id: &ReleaseId, options: &Options) -> Result<bool, Error> {
-    let mut tx = Transaction::begin(tree, Act::Resume, format!("confirming release {id}"), options)?;
+/// A deploy does this itself, and [`crate::confirm`] by rolling and verifying anew. Whoever sees the workers all the time
+/// need not: one was cut short after its switch, or held and then healed, and they are well.
+pub fn settle(tree: &Tree, id: &ReleaseId, options: &Options) -> Result<bool, Error> {
+    let mut tx = Transaction::begin(tree, Act::Confirm, format!("settling release {id}"), options)?;
     if tree.current()?.release() != Some(id) {
         return Ok(false);
     }
-    let confirm = |tx: &mut Transaction<'_>| {
+    let settle = |tx: &mut Transaction<'_>| {
         tx.record(Step::Commit, Mark::Intent, Some(id), None, None)?;
         tx.set_state(id, State::Healthy { since: tree.now() })?;
         tx.record(Step::Commit, Mark::Over, Some(id), None, None)
     };
-    confirm(&mut tx).map_err(|trouble| trouble.unsure("Whether that was written down is not known."))?;
+    settle(&mut tx).map_err(|trouble| trouble.unsure("Whether that was written down is not known."))?;
     Ok(true)
 }
 

@@ -44,7 +44,10 @@ pub(super) fn env_of_user(name: &str) -> bool {
 
 fn env_file(order: &Order, file: &Path) -> Result<Vec<(String, String)>, Failed> {
     let read = read_env_file(&order.code.dir, file);
-    read.map_err(|(what, hint)| Failed { message: order.message(&what, "The program was not run.", hint), code: FAILED })
+    read.map_err(|(what, hint)| Failed {
+        message: order.message(&what, "The program was not run.", hint),
+        code: FAILED,
+    })
 }
 
 /// Reads a file of variables; or answers what is wrong and what to do.
