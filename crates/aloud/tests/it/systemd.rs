@@ -217,3 +217,23 @@ fn needs_root_the_installed_server_starts_is_fed_and_is_missed_when_it_is_off() 
         stopped: success
         ");
 }
+
+#[test]
+fn needs_root_the_agent_as_a_unit_is_ready_fed_and_missed_and_its_workers_end_with_it() {
+    let output = Harness::new()
+        .with(
+            "aloud.toml",
+            "app = 'shop'\nserver = { data = '/tmp/home/data', http = '127.0.0.1:7420' }\nagent.host = 'web1'\n\
+             release.root = '/tmp/home/srv'\n[[worker]]\nname = 'mail'\ncount = 2\nready = 'alive'\n\
+             command = ['sh', '-c', 'while :; do sleep 1; done']\nstop = { within = '5s' }\n",
+        )
+        .run(&[("network.target", "[Unit]\nDefaultDependencies=no\n")], include_str!("systemd/agent.sh"));
+    insta::assert_snapshot!(said(&output), @r"
+        started: active, all is as it should be
+        a worker in a group of its own
+        a worker in a group of its own
+        two watchdogs later: 0 restarts
+        off, and on again: 1 restart, other workers
+        stopped: success, and its workers with it
+        ");
+}
