@@ -32,7 +32,7 @@ use crate::trouble::Trouble;
 use crate::truth::{Remark, Runs, judge};
 
 /// How often everything is looked at, besides when something happens.
-const TICK: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_secs(2);
 /// How soon after one look another may follow because something happened.
 const SOONEST: Duration = Duration::from_millis(150);
 /// How long the supervisor may take to say how things stand.
