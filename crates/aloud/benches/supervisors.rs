@@ -11,6 +11,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -67,6 +68,10 @@ fn work(stamp: &Path) -> ! {
     let draft = stamp.with_extension(std::process::id().to_string());
     fs::write(&draft, text).unwrap();
     fs::rename(&draft, stamp).unwrap();
+    // Whoever wants to know that it is ready is told so; of those here, one does.
+    if let Some(socket) = std::env::var_os("NOTIFY_SOCKET") {
+        UnixDatagram::unbound().unwrap().send_to(b"READY=1", socket).unwrap();
+    }
     loop {
         std::thread::park();
     }
@@ -169,7 +174,7 @@ fn aloud(dir: &Path) -> Option<Child> {
     );
     for instance in 0..INSTANCES {
         config.push_str(&format!(
-            "[[worker]]\nname = \"w{instance}\"\ncommand = [{program:?}, \"--worker\", {:?}]\nready = \"alive\"\n\
+            "[[worker]]\nname = \"w{instance}\"\ncommand = [{program:?}, \"--worker\", {:?}]\nready = \"notify\"\n\
              stop = {{ within = \"1s\" }}\n",
             stamp(dir, instance)
         ));
