@@ -5,8 +5,10 @@
 //!
 //! - A switch and the job it asks for are one commit ([`book`]), so neither is
 //!   ever there without the other.
-//! - The mail itself is sent by aloud; there is no worker here. What aloud
-//!   needs for that is in `aloud.toml` beside this example.
+//! - The mail is sent by a worker ([`worker`]), with the letter of the release
+//!   that it was started in ([`letter`]). aloud starts the workers, and moves
+//!   them when another release is deployed: `aloud.toml` beside this example
+//!   says how.
 //! - Just before a mail goes out, aloud asks again ([`web`], `/guard/notice`).
 //! - What became of each job is asked of aloud and shown ([`follow`]).
 
@@ -14,11 +16,13 @@ pub mod book;
 pub mod clock;
 pub mod fate;
 mod follow;
+pub mod letter;
 pub mod page;
 pub mod program;
-mod same_site;
+pub mod same_site;
 pub mod signature;
 mod web;
+pub mod worker;
 
 use std::io;
 use std::net::SocketAddr;
@@ -40,8 +44,8 @@ use web::App;
 /// How long a mail waits if nothing else is said.
 pub const DELAY: Duration = Duration::from_secs(30 * 60);
 
-/// What aloud needs to know to send the mails: its `aloud.toml`, which expects
-/// the mail server at 127.0.0.1, port 2525.
+/// What aloud needs to know of the application: its `aloud.toml`, by which the
+/// workers expect the mail server at 127.0.0.1, port 2525.
 pub const ALOUD_TOML: &str = include_str!("../aloud.toml");
 
 /// What the application is started with.

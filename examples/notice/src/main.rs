@@ -1,16 +1,24 @@
-//! Runs the application by itself, as the environment says.
+//! Runs the application, or with `worker` what sends its mails, by itself, as the
+//! environment says.
 
 use std::io::Write;
 use std::process::ExitCode;
 
+use notice::{program, worker};
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    if std::env::args_os().len() > 1 {
-        let told = std::io::stdout().write_all(notice::program::HELP.as_bytes());
-        return if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-    }
+    let args: Vec<_> = std::env::args().skip(1).collect();
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    match notice::program::run().await {
+    let ended = match args.as_slice() {
+        [] => program::run().await,
+        ["worker"] => worker::run().await,
+        ["worker", "--check"] => worker::check().and_then(say),
+        ["worker", ..] => say(worker::HELP),
+        _ => say(program::HELP),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // If even stderr is gone, the exit code still says it.
@@ -18,4 +26,8 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn say(text: impl AsRef<str>) -> Result<(), program::Failure> {
+    Ok(writeln!(std::io::stdout(), "{}", text.as_ref().trim_end())?)
 }

@@ -14,7 +14,7 @@ use crate::Settings;
 
 /// What it reads from the environment.
 pub const HELP: &str = "\
-A page of switches that have mails sent. It is set by its environment:
+A page of switches that have mails sent; `notice worker` sends them. It is set by its environment:
   NOTICE_HTTP        where it listens; 127.0.0.1:8080
   NOTICE_DATA        the folder it keeps its file in; the current one
   NOTICE_DELAY       how long a mail waits; 30m

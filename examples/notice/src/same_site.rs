@@ -33,12 +33,13 @@ pub(crate) async fn check(request: Request, next: Next) -> Response {
     response
 }
 
-fn judge(method: &Method, headers: &HeaderMap) -> Result<(), &'static str> {
+/// Whether a request is from here; if not, why not.
+pub fn judge(method: &Method, headers: &HeaderMap) -> Result<(), &'static str> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let host = text(header::HOST).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, port)| if port.ends_with(']') { host } else { name });
     if !matches!(name, "127.0.0.1" | "localhost" | "[::1]") {
-        return Err("this application is not called that; it answers as 127.0.0.1 and localhost");
+        return Err("this page is not called that; it answers as 127.0.0.1 and localhost");
     }
     if matches!(*method, Method::GET | Method::HEAD) {
         return Ok(());
