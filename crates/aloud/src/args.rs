@@ -83,6 +83,12 @@ pub(crate) enum Command {
     /// The application of the demo, as its environment says
     #[command(hide = true)]
     DemoNotice,
+    /// A worker of that application, as its environment says
+    #[command(hide = true)]
+    DemoWorker(crate::demo::args::WorkerArgs),
+    /// The master of the demo's story, as its environment says
+    #[command(hide = true)]
+    DemoMaster,
     /// Push a job, and print its id
     Push(Box<push::PushArgs>),
     /// List and search jobs

@@ -80,6 +80,8 @@ fn run(args: Args) -> Result<Exit, Report> {
         Command::Systemd(args) => systemd::run(&args, found, &here),
         Command::Demo(args) => demo::run(&args),
         Command::DemoNotice => demo::run_notice(),
+        Command::DemoWorker(args) => demo::run_worker(&args),
+        Command::DemoMaster => demo::run_master(),
         Command::Up(args) => up::run(&args, found()?, &here),
         Command::Agent(args) => agent::run(&args, &found()?, &here),
         Command::Deploy(args) => deploy::run(&args, &found()?, &here),

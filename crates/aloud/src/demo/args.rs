@@ -13,6 +13,12 @@ pub(crate) struct DemoArgs {
     #[arg(long)]
     pub(crate) check: bool,
 
+    /// Play six deploys twice, side by side: under a master that resolved its
+    /// path when it started, and under aloud; exit with 0 if the one ends as it
+    /// did in earnest and the other loses nothing, or else with 1
+    #[arg(long, conflicts_with_all = ["check", "delay"])]
+    pub(crate) story: bool,
+
     /// Keep everything in this folder, and go on from what it holds; without
     /// it, a temporary folder is used and removed at the end
     #[arg(long, value_name = "DIR")]
@@ -23,7 +29,7 @@ pub(crate) struct DemoArgs {
     pub(crate) delay: Option<Span>,
 
     /// The port of the server's API [default: 7420, or a free one; with --check
-    /// a free one, as for the ports below]
+    /// and --story a free one, as for the ports below]
     #[arg(long, value_name = "PORT")]
     pub(crate) port: Option<u16>,
 
@@ -38,4 +44,12 @@ pub(crate) struct DemoArgs {
     /// The port where the mailbox takes mail [default: 2525, or a free one]
     #[arg(long, value_name = "PORT")]
     pub(crate) smtp_port: Option<u16>,
+}
+
+/// `aloud demo-worker`.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct WorkerArgs {
+    /// Only say whether it could start
+    #[arg(long)]
+    pub(crate) check: bool,
 }

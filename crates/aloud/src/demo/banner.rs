@@ -11,9 +11,10 @@ use crate::demo::stage::Stage;
 pub(crate) struct Banner<'a> {
     pub(crate) notice: String,
     pub(crate) mailbox: String,
+    pub(crate) host: String,
     pub(crate) server: String,
     pub(crate) smtp: String,
-    pub(crate) server_pid: u32,
+    pub(crate) aloud_pid: u32,
     pub(crate) delay: Span,
     pub(crate) config: &'a Path,
     pub(crate) data: &'a Path,
@@ -28,9 +29,10 @@ impl<'a> Banner<'a> {
         Self {
             notice: format!("{}/", stage.notice_url()),
             mailbox: format!("http://{}/", stage.mailbox),
+            host: format!("http://{}/host", stage.mailbox),
             server: format!("{}/", stage.server_url()),
             smtp: stage.smtp.to_string(),
-            server_pid: stage.server.as_ref().map_or(0, |server| server.pid()),
+            aloud_pid: stage.aloud.as_ref().map_or(0, |aloud| aloud.pid()),
             delay,
             config,
             data: stage.path(),
@@ -42,21 +44,25 @@ impl<'a> Banner<'a> {
 
     /// All of it.
     pub(crate) fn text(&self) -> String {
-        let Self { notice, mailbox, server, smtp, server_pid, delay, program, .. } = self;
+        let Self { notice, mailbox, host, server, smtp, aloud_pid, delay, program, .. } = self;
         let config = self.config.display();
         let kept = if self.temporary { "removed at the end; --data DIR keeps it" } else { "kept" };
         format!(
             "
-  notice    {notice:<26} switches that have mails sent, {delay} later
-  mailbox   {mailbox:<26} where the mails arrive
-  aloud     {server:<26} the queue in between, which sends them (SMTP to {smtp})
+  notice    {notice:<28} switches that have mails sent, {delay} later
+  mailbox   {mailbox:<28} where the mails arrive (SMTP on {smtp})
+  host      {host:<28} the workers that send them, their releases, and buttons
+  aloud     {server:<28} the queue in between
 
   Try this:
     - Switch a notice on, and watch its mail arrive in the mailbox.
     - Switch one on and off again: no mail, and it says `called off`.
     - Switch one on, then off behind the queue's back: aloud asks before it sends, and skips it.
-    - Switch one on, then `kill -9 {server_pid}`: the server is started again, and the mail still comes, once.
-    - See what became of them:  {program} jobs --config {config}
+    - Deploy new versions on the host's page: each colours its mails, and the old workers end when theirs are sent.
+    - Delete the release in use there, as another tool would: the workers move within seconds.
+    - Switch one on, then `kill -9 {aloud_pid}`: aloud is started again with its workers, and the mail comes, once.
+    - See what became of it all:  {program} jobs --config {config}
+                                  {program} workers --config {config}
 
   Everything lies in {} ({kept}). Started in {:.2} s; Ctrl-C ends it.
 ",
@@ -83,9 +89,10 @@ mod tests {
         let banner = Banner {
             notice: "http://127.0.0.1:8080/".to_owned(),
             mailbox: "http://127.0.0.1:8025/".to_owned(),
+            host: "http://127.0.0.1:8025/host".to_owned(),
             server: "http://127.0.0.1:7420/".to_owned(),
             smtp: "127.0.0.1:2525".to_owned(),
-            server_pid: 4711,
+            aloud_pid: 4711,
             delay: Span::from_secs(10),
             config: Path::new("/tmp/aloud-demo-x/aloud.toml"),
             data: Path::new("/tmp/aloud-demo-x"),

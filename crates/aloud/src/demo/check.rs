@@ -5,7 +5,9 @@
 //! was sent is looked at when its job has ended and its time is over, and once
 //! more at the very end, when every mail must have arrived exactly once.
 
+mod deploys;
 mod eyes;
+mod load;
 mod steps;
 mod tale;
 
@@ -19,6 +21,7 @@ use crate::exit::Exit;
 use crate::report::Report;
 use crate::signals::Signals;
 use eyes::Eyes;
+pub(crate) use eyes::now;
 use tale::Tale;
 
 /// How long a mail waits if nothing else is said.
@@ -73,7 +76,7 @@ async fn check(args: &DemoArgs, delay: Span) -> Result<Exit, Report> {
         tale.conclude()?;
         return Ok(Exit::Ok);
     }
-    let logs = [stage.server_log(), stage.notice_log()].map(|log| format!("{}:\n{}", log.display(), tail(&log)));
+    let logs = [stage.aloud_log(), stage.notice_log()].map(|log| format!("{}:\n{}", log.display(), tail(&log)));
     let (path, stopped) = stage.stop_and_keep().await;
     held?;
     let stopped = stopped.map_or_else(

@@ -25,8 +25,8 @@ const LOG_LINES: usize = 15;
 /// A process that serves. It is killed if this is dropped, and ends by itself
 /// if this process is.
 pub(crate) struct Child {
-    /// Where it listens.
-    pub(crate) address: SocketAddr,
+    /// Where it listens, if it does.
+    pub(crate) address: Option<SocketAddr>,
     /// Since when it serves.
     pub(crate) since: Instant,
     name: &'static str,
@@ -81,11 +81,7 @@ impl Child {
 
     /// Asks it to end, and returns when it has.
     pub(crate) async fn stop(mut self) -> Result<(), Report> {
-        let pid = self.process.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            kill_process(pid, Signal::TERM)
-                .map_err(|error| self.failed(&format!("cannot be asked to end: {error}")))?;
-        }
+        self.signal(Signal::TERM)?;
         match timeout(END_WITHIN, self.process.wait()).await {
             Ok(Ok(status)) if ExitStatus::success(&status) => Ok(()),
             Ok(Ok(status)) => Err(self.failed(&format!("did not end well ({status})"))),
@@ -94,19 +90,48 @@ impl Child {
         }
     }
 
+    /// Sends it a signal, if it lives.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), Report> {
+        let pid = self.process.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        let Some(pid) = pid else { return Ok(()) };
+        kill_process(pid, signal).map_err(|error| self.failed(&format!("cannot be sent a signal: {error}")))
+    }
+
     fn failed(&self, why: &str) -> Report {
         let means = format!("It last said, in `{}`:\n{}", self.log.display(), tail(&self.log));
         Report::new(Exit::No, format!("{} {why}", self.name), means, "")
     }
 }
 
-/// Reads where it listens; nothing if it ends before it serves.
-async fn ready(stdout: &mut Lines<BufReader<ChildStdout>>) -> Option<SocketAddr> {
+/// This very program, with these arguments, in a folder, and with nothing in its
+/// environment that speaks of another aloud.
+pub(crate) fn ourselves(args: &[&str], folder: &Path) -> Result<Command, Report> {
+    let mut command = Command::new(program()?);
+    command.args(args).current_dir(folder);
+    for (name, _) in std::env::vars_os() {
+        let ours = name.to_str().is_some_and(|name| name.starts_with("ALOUD_") || name.starts_with("NOTICE_"));
+        if ours {
+            command.env_remove(name);
+        }
+    }
+    Ok(command)
+}
+
+/// Where this very program is.
+pub(crate) fn program() -> Result<PathBuf, Report> {
+    std::env::current_exe().map_err(|error| {
+        Report::config(format!("cannot tell which program this is: {error}"), "The demo did not start.", "")
+    })
+}
+
+/// Reads until it serves, and where it listens if it does; nothing if it ends
+/// before.
+async fn ready(stdout: &mut Lines<BufReader<ChildStdout>>) -> Option<Option<SocketAddr>> {
     let mut address = None;
     while let Ok(Some(line)) = stdout.next_line().await {
         match line.strip_prefix("listening http ") {
             Some(text) => address = text.parse().ok(),
-            None if line == "ready" => return address,
+            None if line == "ready" => return Some(address),
             None => {}
         }
     }
@@ -144,7 +169,7 @@ mod tests {
         let log = tempfile::NamedTempFile::new().unwrap();
         let script = "trap 'exit 0' TERM; echo started >&2; echo listening http 127.0.0.1:7; echo ready; while :; do sleep 0.05; done";
         let child = Child::start("it", sh(script), log.path()).await.unwrap();
-        assert_eq!(child.address.to_string(), "127.0.0.1:7");
+        assert_eq!(child.address, Some("127.0.0.1:7".parse().unwrap()));
         child.stop().await.unwrap();
         assert_eq!(tail(log.path()), "started");
     }

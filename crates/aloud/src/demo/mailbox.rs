@@ -2,7 +2,8 @@
 //! given.
 //!
 //! It is part of the demo and takes mail to any address. It never sends mail
-//! on, speaks no TLS, and listens on loopback only.
+//! on, speaks no TLS, and listens on loopback only. Its pages have a neighbour,
+//! the host's.
 
 mod letter;
 mod pages;
@@ -22,9 +23,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use letter::Letter;
+pub(crate) use pages::colour;
+
+use crate::demo::operator::Operator;
+use crate::demo::panel;
 
 /// How many mails are kept; the oldest make room.
-pub(crate) const MAX_MAILS: usize = 200;
+pub(crate) const MAX_MAILS: usize = 5_000;
 /// The largest mail, in bytes.
 pub(crate) const MAX_MAIL_BYTES: usize = 1 << 20;
 
@@ -85,11 +90,13 @@ impl Mailbox {
         Ok(Self { shelf: Arc::new(shelf) })
     }
 
-    /// Takes mail on the one listener, and shows it on the other.
-    pub(crate) fn open(&self, smtp: TcpListener, pages: TcpListener) -> Open {
+    /// Takes mail on the one listener, and shows it on the other; there also the
+    /// host, if there is somebody who acts on it.
+    pub(crate) fn open(&self, smtp: TcpListener, pages: TcpListener, operator: Option<Arc<Operator>>) -> Open {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(smtp::serve(smtp, self.clone(), tasks.clone(), stop.clone()));
-        tasks.spawn(pages::serve(pages, self.clone(), stop.clone()));
+        let host = operator.map(|operator| panel::router(operator, tasks.clone(), stop.clone()));
+        tasks.spawn(pages::serve(pages, self.clone(), host, stop.clone()));
         tasks.close();
         Open { stop, tasks }
     }
@@ -215,7 +222,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mailbox = Mailbox::in_folder(folder.path()).unwrap();
         for _ in 0..MAX_MAILS + 3 {
-            mailbox.take(envelope(), b"\r\n".to_vec()).unwrap();
+            mailbox.take(Envelope::default(), Vec::new()).unwrap();
         }
         assert_eq!(mailbox.mails().len(), MAX_MAILS);
         assert_eq!(mailbox.mails()[0].number, 4);

@@ -41,7 +41,7 @@ impl Ports {
         let port = |typed: Option<u16>, name: &str, usual: u16| match typed {
             Some(0) => Port::Free,
             Some(port) => Port::Only(port),
-            None if args.check => Port::Free,
+            None if args.check || args.story => Port::Free,
             None => Port::Usual(last.get(name).copied().unwrap_or(usual)),
         };
         Self {
@@ -95,6 +95,12 @@ impl Port {
             })
     }
 
+    /// A free port for another process, for whom it is decided before it is
+    /// started.
+    pub(crate) async fn decide(self) -> Result<SocketAddr, Report> {
+        self.listen().await.map(|(_listener, address)| address)
+    }
+
     /// Where another process is to listen: there, or with port 0 where it
     /// finds room.
     pub(crate) async fn for_another(self) -> SocketAddr {
@@ -119,6 +125,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let none = DemoArgs {
             check: false,
+            story: false,
             data: Some(folder.path().to_owned()),
             delay: None,
             port: None,

@@ -50,15 +50,15 @@ pub(crate) async fn run(args: &DemoArgs, end: &mut Signals) -> Result<Exit, Repo
 async fn watch(stage: &mut Stage, end: &mut Signals) -> Result<(), Report> {
     let mut hasty = 0;
     loop {
-        let (Some(server), Some(notice)) = (&mut stage.server, &mut stage.notice) else { return Ok(()) };
+        let (Some(aloud), Some(notice)) = (&mut stage.aloud, &mut stage.notice) else { return Ok(()) };
         let (who, how, lived) = tokio::select! {
             _ = end.asked() => return Ok(()),
-            how = server.ended() => (Who::Server, how, server.since.elapsed()),
+            how = aloud.ended() => (Who::Aloud, how, aloud.since.elapsed()),
             how = notice.ended() => (Who::Notice, how, notice.since.elapsed()),
         };
         hasty = if lived < TOO_SOON { hasty + 1 } else { 0 };
         let (name, log) = match who {
-            Who::Server => ("the server", stage.server_log()),
+            Who::Aloud => ("aloud", stage.aloud_log()),
             Who::Notice => ("the application", stage.notice_log()),
         };
         if hasty == TOO_OFTEN {
@@ -66,9 +66,9 @@ async fn watch(stage: &mut Stage, end: &mut Signals) -> Result<(), Report> {
             return Err(Report::new(Exit::No, format!("{name} ended ({how})"), means, ""));
         }
         let child = match who {
-            Who::Server => {
-                stage.start_server().await?;
-                &stage.server
+            Who::Aloud => {
+                stage.start_aloud().await?;
+                &stage.aloud
             }
             Who::Notice => {
                 stage.start_notice(Relay::On).await?;
@@ -82,7 +82,7 @@ async fn watch(stage: &mut Stage, end: &mut Signals) -> Result<(), Report> {
 
 #[derive(Clone, Copy)]
 enum Who {
-    Server,
+    Aloud,
     Notice,
 }
 

@@ -3,16 +3,23 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use aloud_client::Token;
+use aloud_client::{Api, Token};
 use job::Span;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::demo::child::Child;
+use crate::demo::child::{self, Child};
 use crate::demo::mailbox::{Mailbox, Open};
+use crate::demo::operator::{Ended, Operator};
 use crate::demo::ports::{self, Ports};
+use crate::demo::site::Sort;
+use crate::exit::Exit;
 use crate::report::Report;
+use crate::serve;
+use crate::settings::Settings;
+use crate::settings::file::File;
 
 /// What the demo is started with.
 #[derive(Debug)]
@@ -27,16 +34,20 @@ pub(crate) struct Plan {
 
 /// What runs.
 pub(crate) struct Stage {
-    /// The server; `None` while it is down.
-    pub(crate) server: Option<Child>,
+    /// The server and the host's agent, in one process; `None` while it is down.
+    pub(crate) aloud: Option<Child>,
     /// The application; `None` while it is down.
     pub(crate) notice: Option<Child>,
     /// The mailbox's page.
     pub(crate) mailbox: SocketAddr,
     /// Where the mailbox takes mail.
     pub(crate) smtp: SocketAddr,
+    /// Who acts on the host.
+    pub(crate) operator: Arc<Operator>,
+    /// The mails, as they are kept.
+    pub(crate) mails: Mailbox,
     delay: Span,
-    server_at: SocketAddr,
+    aloud_at: SocketAddr,
     notice_at: SocketAddr,
     post: Open,
     folder: Folder,
@@ -59,53 +70,74 @@ pub(crate) enum Relay {
 const WRITTEN_BY_US: &str = "# Written by `aloud demo`, and anew at each start.\n";
 
 impl Stage {
-    /// Starts the mailbox, the server and the application, in this order.
+    /// Starts the mailbox, aloud and the application, in this order, and deploys
+    /// the first release if there is none.
     pub(crate) async fn start(plan: Plan) -> Result<Self, Report> {
         let folder = Folder::open(plan.data)?;
         let path = folder.path();
         let (smtp_listener, smtp) = plan.ports.smtp.listen().await?;
         let (pages_listener, mailbox) = plan.ports.mailbox.listen().await?;
-        let kept = Mailbox::in_folder(&path.join("mail")).map_err(|error| unusable(path, &error))?;
+        // Its configuration says where aloud listens, so that is decided before.
+        let aloud_at = plan.ports.aloud.decide().await?;
+        write_config(path, aloud_at, smtp)?;
+        create_store(path).await?;
+        let token = Token::from_file(token_file(path))?;
+        let api = Api::new(aloud_client::Settings::new(format!("http://{aloud_at}"), Some(token)))?;
+        let operator = Arc::new(Operator::new(path, api));
+        let mails = Mailbox::in_folder(&path.join("mail")).map_err(|error| unusable(path, &error))?;
         let mut stage = Self {
-            server: None,
+            aloud: None,
             notice: None,
             mailbox,
             smtp,
             delay: plan.delay,
-            server_at: plan.ports.aloud.for_another().await,
+            aloud_at,
             notice_at: plan.ports.notice.for_another().await,
-            post: kept.open(smtp_listener, pages_listener),
+            post: mails.open(smtp_listener, pages_listener, Some(operator.clone())),
+            operator,
+            mails,
             folder,
         };
-        stage.write_config()?;
-        stage.start_server().await?;
-        // From now on with the port that was taken, for the commands.
-        stage.write_config()?;
+        stage.start_aloud().await?;
+        stage.deploy_the_first().await?;
         stage.start_notice(Relay::On).await?;
-        let (aloud, notice, path) = (stage.server_at, stage.notice_at, stage.path());
-        ports::remember(path, [("aloud", aloud), ("notice", notice), ("mailbox", mailbox), ("smtp", smtp)])
+        let (notice, path) = (stage.notice_at, stage.path());
+        ports::remember(path, [("aloud", aloud_at), ("notice", notice), ("mailbox", mailbox), ("smtp", smtp)])
             .map_err(|error| unusable(path, &error))?;
         Ok(stage)
     }
 
-    /// Starts the server, where it listened before if it was started before.
-    pub(crate) async fn start_server(&mut self) -> Result<(), Report> {
-        let mut command = self.command(&["server", "--init", "--end-with-stdin", "--http"])?;
-        command.arg(self.server_at.to_string()).arg("--config").arg(self.config());
-        let server = Child::start("the server", command, &self.server_log()).await?;
-        self.server_at = server.address;
-        self.server = Some(server);
+    /// Starts the server and the agent.
+    pub(crate) async fn start_aloud(&mut self) -> Result<(), Report> {
+        let mut command = child::ourselves(&["up", "--end-with-stdin"], self.path())?;
+        command.arg("--config").arg(self.config());
+        self.aloud = Some(Child::start("aloud", command, &self.aloud_log()).await?);
         Ok(())
+    }
+
+    /// Deploys the first release, unless this folder has one.
+    async fn deploy_the_first(&self) -> Result<(), Report> {
+        if self.operator.tree().leads_to().is_some() {
+            return Ok(());
+        }
+        let deployed = self.operator.deploy(Sort::Sound).await?;
+        match deployed.ended {
+            Ended::Well => Ok(()),
+            how @ (Ended::With(_) | Ended::Badly) => Err(Report::new(
+                Exit::No,
+                format!("the first release could not be deployed ({how})"),
+                format!("The demo stopped. `aloud deploy` said:\n{}", deployed.said),
+                format!("look into `{}`", self.aloud_log().display()),
+            )),
+        }
     }
 
     /// Starts the application, where it listened before if it was started
     /// before.
     pub(crate) async fn start_notice(&mut self, relay: Relay) -> Result<(), Report> {
-        let mut command = self.command(&["demo-notice"])?;
+        let mut command = child::ourselves(&["demo-notice"], self.path())?;
+        self.tell_where_aloud_is(&mut command);
         command
-            .env("ALOUD_URL", self.server_url())
-            .env("ALOUD_APP", "notice")
-            .env("ALOUD_TOKEN_FILE", self.token_file())
             .env("NOTICE_DATA", self.path())
             .env("NOTICE_HTTP", self.notice_at.to_string())
             .env("NOTICE_DELAY", self.delay.to_string())
@@ -113,15 +145,28 @@ impl Stage {
             .env("NOTICE_TAMPER", "1")
             .env("NOTICE_HOLD", if relay == Relay::Held { "1" } else { "" });
         let notice = Child::start("the application", command, &self.notice_log()).await?;
-        self.notice_at = notice.address;
+        self.notice_at = notice.address.unwrap_or(self.notice_at);
         self.notice = Some(notice);
         Ok(())
+    }
+
+    /// Tells a worker that aloud does not start where aloud and the mailbox are.
+    pub(crate) fn tell_worker(&self, command: &mut Command) {
+        self.tell_where_aloud_is(command);
+        command.env("NOTICE_SMTP", self.smtp.to_string());
+    }
+
+    fn tell_where_aloud_is(&self, command: &mut Command) {
+        command
+            .env("ALOUD_URL", self.server_url())
+            .env("ALOUD_APP", "notice")
+            .env("ALOUD_TOKEN_FILE", token_file(self.path()));
     }
 
     /// Ends everything in order. What was kept in a temporary folder is gone.
     pub(crate) async fn stop(self) -> Result<(), Report> {
         let mut ended = Ok(());
-        for child in [self.notice, self.server].into_iter().flatten() {
+        for child in [self.notice, self.aloud].into_iter().flatten() {
             ended = ended.and(child.stop().await);
         }
         self.post.close().await;
@@ -151,7 +196,7 @@ impl Stage {
 
     /// The configuration of the server, and of the commands.
     pub(crate) fn config(&self) -> PathBuf {
-        self.path().join("aloud.toml")
+        Operator::config(self.path())
     }
 
     /// The application's own file.
@@ -159,9 +204,9 @@ impl Stage {
         self.path().join("notice.db")
     }
 
-    /// What the server said.
-    pub(crate) fn server_log(&self) -> PathBuf {
-        self.path().join("server.log")
+    /// What aloud said.
+    pub(crate) fn aloud_log(&self) -> PathBuf {
+        self.path().join("aloud.log")
     }
 
     /// What the application said.
@@ -171,7 +216,7 @@ impl Stage {
 
     /// Where the server is.
     pub(crate) fn server_url(&self) -> String {
-        format!("http://{}", self.server_at)
+        format!("http://{}", self.aloud_at)
     }
 
     /// Where the application is.
@@ -181,49 +226,49 @@ impl Stage {
 
     /// How a client of the server is let in.
     pub(crate) fn client(&self) -> Result<aloud_client::Settings, Report> {
-        let token = Token::from_file(self.token_file())?;
+        let token = Token::from_file(token_file(self.path()))?;
         Ok(aloud_client::Settings::new(self.server_url(), Some(token)))
     }
+}
 
-    fn token_file(&self) -> PathBuf {
-        self.path().join("aloud-data").join("token")
-    }
+fn token_file(folder: &Path) -> PathBuf {
+    folder.join("aloud-data").join("token")
+}
 
-    /// Writes the `aloud.toml` that comes with the application, with the ports
-    /// that are in use here.
-    fn write_config(&self) -> Result<(), Report> {
-        let path = self.config();
-        let text = notice::ALOUD_TOML
-            .replace("port = 2525", &format!("port = {}", self.smtp.port()))
-            .replace("[server]\n", &format!("[server]\nhttp = \"{}\"\n", self.server_at));
-        match fs::read_to_string(&path) {
-            Ok(found) if !found.starts_with(WRITTEN_BY_US) => Err(Report::config(
-                format!("`{}` was not written by the demo", path.display()),
-                "It was not touched, and the demo did not start.",
-                "give the demo a folder of its own with --data",
-            )),
-            Ok(_) | Err(_) => {
-                fs::write(&path, format!("{WRITTEN_BY_US}{text}")).map_err(|error| unusable(self.path(), &error))
-            }
-        }
+/// Writes the `aloud.toml` that comes with the application, with the ports that
+/// are in use here, and this very program as what its worker is run by.
+///
+/// Only if it would be another one: an agent takes a file that was written for
+/// one that was changed.
+fn write_config(folder: &Path, aloud: SocketAddr, smtp: SocketAddr) -> Result<(), Report> {
+    let (path, program) = (Operator::config(folder), child::program()?);
+    let program = program.to_str().ok_or_else(|| {
+        Report::config(
+            format!("this program's path `{}` is not UTF-8, as aloud.toml must be", program.display()),
+            "The demo did not start.",
+            "move it",
+        )
+    })?;
+    let program = toml::Value::from(program);
+    let text = notice::ALOUD_TOML
+        .replace("NOTICE_SMTP = \"127.0.0.1:2525\"", &format!("NOTICE_SMTP = \"{smtp}\", NOTICE_PROGRAM = {program}"))
+        .replace("[server]\n", &format!("[agent]\nhost = \"demo\"\n\n[server]\nhttp = \"{aloud}\"\n"));
+    let text = format!("{WRITTEN_BY_US}{text}");
+    match fs::read_to_string(&path) {
+        Ok(found) if !found.starts_with(WRITTEN_BY_US) => Err(Report::config(
+            format!("`{}` was not written by the demo", path.display()),
+            "It was not touched, and the demo did not start.",
+            "give the demo a folder of its own with --data",
+        )),
+        Ok(found) if found == text => Ok(()),
+        Ok(_) | Err(_) => fs::write(&path, text).map_err(|error| unusable(folder, &error)),
     }
+}
 
-    /// This very program, with these arguments, and nothing in its environment
-    /// that speaks of another aloud.
-    fn command(&self, args: &[&str]) -> Result<Command, Report> {
-        let program = std::env::current_exe().map_err(|error| {
-            Report::config(format!("cannot tell which program this is: {error}"), "The demo did not start.", "")
-        })?;
-        let mut command = Command::new(program);
-        command.args(args).current_dir(self.path());
-        for (name, _) in std::env::vars_os() {
-            let ours = name.to_str().is_some_and(|name| name.starts_with("ALOUD_") || name.starts_with("NOTICE_"));
-            if ours {
-                command.env_remove(name);
-            }
-        }
-        Ok(command)
-    }
+/// Creates the store and the token, or sees that they are there.
+async fn create_store(folder: &Path) -> Result<(), Report> {
+    let settings = Settings::decide(File::read(&Operator::config(folder))?)?;
+    serve::create(&settings).await.map(drop)
 }
 
 impl Folder {

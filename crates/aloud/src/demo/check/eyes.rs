@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use aloud_client::v1::{JobList, JobView, Status};
-use aloud_client::{Api, Outcome, Phase};
+use aloud_client::{Aloud, Api, Outcome, Phase};
 use job::time::{Clock, SystemClock};
 use job::{Span, Timestamp};
-use notice::book::{Book, Request, Turned};
+use notice::book::{Book, Request, SendNotice, Turned};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -107,6 +107,18 @@ impl Eyes {
         kept.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
 
+    /// Asks aloud for a mail that is due at once, past the application.
+    pub(super) async fn ask_for_a_mail(&self, to: &str) -> Result<(), Broken> {
+        let notice = SendNotice {
+            request: 0,
+            title: "One of a steady stream".to_owned(),
+            recipient: "whoever reads this".to_owned(),
+            to: to.to_owned(),
+        };
+        let pushed = Aloud::over(self.api.clone()).push(&notice).send().await;
+        pushed.map(drop).map_err(|error| error.to_string())
+    }
+
     /// The job, if the server knows it.
     pub(super) async fn job(&self, id: &str) -> Result<Option<JobView>, Broken> {
         match self.api.job(id).await {
@@ -197,7 +209,7 @@ pub(super) fn described(job: &JobView) -> String {
 }
 
 /// What the wall clock says.
-pub(super) fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     SystemClock::resume(None).now().wall
 }
 

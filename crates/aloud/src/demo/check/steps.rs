@@ -9,7 +9,9 @@ use notice::book::Request;
 use tokio::time::sleep_until;
 
 use super::Broken;
+use super::deploys::{self, DEPLOYS};
 use super::eyes::{Asked, Eyes, described};
+use super::load::{Stream, is_of_a_stream};
 use super::tale::Tale;
 use crate::demo::mailbox::Letter;
 use crate::demo::stage::{Relay, Stage};
@@ -19,15 +21,17 @@ use crate::report::Report;
 const SENT: i64 = 1;
 const CALLED_OFF: i64 = 2;
 const SKIPPED: i64 = 3;
-const SERVER_KILLED: i64 = 4;
+const ALOUD_KILLED: i64 = 4;
 const NOTICE_KILLED: i64 = 5;
 
-/// What must have become of all jobs at the end: sent are those of the steps
-/// `sent`, `server killed`, `switched while the server was dead` and `notice
-/// killed`.
-const DONE: u64 = 4;
+/// What must have become of the notices at the end: sent are those of the steps
+/// `sent`, `aloud killed`, `switched while aloud was dead` and `notice killed`.
+const NOTICES: u64 = 4;
 const CANCELLED: u64 = 1;
 const JUMPED: u64 = 1;
+/// How many releases were proven by a job: the first, and those deployed under
+/// load.
+const PROOFS: u64 = 1 + DEPLOYS as u64;
 
 /// Takes every step, and stops at one that did not hold where the next would
 /// build on it.
@@ -40,16 +44,35 @@ pub(super) async fn all(stage: &mut Stage, eyes: &Eyes, tale: &mut Tale) -> Resu
     if !tale.all_held() {
         return Ok(());
     }
-    let killed = server_killed(stage, eyes).await;
-    if !tale.told("the server killed while a mail waits, and switched meanwhile: both arrive once", killed?)? {
+    let killed = aloud_killed(stage, eyes).await;
+    if !tale.told("aloud killed while a mail waits, and switched meanwhile: both arrive once", killed?)? {
         return Ok(());
     }
     let killed = notice_killed(stage, eyes).await;
     if !tale.told("the application killed between switch and push: the mail arrives once", killed?)? {
         return Ok(());
     }
-    tale.step("every mail arrived exactly once, and no other did", exactly_once(eyes)).await?;
-    tale.step("the ledger adds up, and a recount finds the same", ledger(eyes)).await?;
+    let mut streams = 0;
+    let operator = &*stage.operator;
+    let mut told = |tale: &mut Tale, what, went: Result<(String, Stream), Broken>| {
+        let went = went.map(|(seen, stream)| {
+            streams += stream.asked.len();
+            seen
+        });
+        tale.told(what, went)
+    };
+    let seven = deploys::seven(operator, eyes).await;
+    if !told(tale, "seven deploys while mails go out: none is lost or doubled, and none waits", seven)? {
+        return Ok(());
+    }
+    let refused = deploys::refused(operator, eyes).await;
+    told(tale, "a release that cannot start: its deploy is refused, and nothing else is touched", refused)?;
+    let followed = deploys::followed(operator, eyes).await;
+    if !told(tale, "another tool switches and deletes the release in use: the workers follow in time", followed)? {
+        return Ok(());
+    }
+    tale.step("every mail arrived exactly once, and no other did", exactly_once(eyes, streams)).await?;
+    tale.step("the ledger adds up, and a recount finds the same", ledger(eyes, streams as u64)).await?;
     Ok(())
 }
 
@@ -81,9 +104,9 @@ async fn skipped(eyes: &Eyes) -> Result<String, Broken> {
     Ok(format!("aloud notes: {}", job.detail.unwrap_or_else(|| "(nothing)".to_owned())))
 }
 
-async fn server_killed(stage: &mut Stage, eyes: &Eyes) -> Went {
+async fn aloud_killed(stage: &mut Stage, eyes: &Eyes) -> Went {
     let waits = async {
-        let waits = eyes.switch_on(SERVER_KILLED).await?;
+        let waits = eyes.switch_on(ALOUD_KILLED).await?;
         eyes.until_scheduled(&waits).await?;
         Ok(waits)
     };
@@ -91,11 +114,19 @@ async fn server_killed(stage: &mut Stage, eyes: &Eyes) -> Went {
         Ok(waits) => waits,
         Err(broken) => return Ok(Err(broken)),
     };
-    if let Some(server) = stage.server.take() {
-        server.kill().await?;
+    let workers = match deploys::working(&stage.operator).await {
+        Ok(workers) => workers,
+        Err(broken) => return Ok(Err(broken)),
+    };
+    if let Some(aloud) = stage.aloud.take() {
+        aloud.kill().await?;
     }
     if eyes.server_answers().await {
-        return Ok(Err("the server was killed, and answers".to_owned()));
+        return Ok(Err("aloud was killed, and answers".to_owned()));
+    }
+    // Nobody is left to look after its workers, so a guardian ends them.
+    if let Err(broken) = deploys::until_gone(&workers).await {
+        return Ok(Err(format!("aloud was killed, and its workers work on: {broken}")));
     }
     // The application goes on without it: what is switched now is kept there.
     let meanwhile = async {
@@ -103,13 +134,17 @@ async fn server_killed(stage: &mut Stage, eyes: &Eyes) -> Went {
         eyes.switch_on(SENT).await
     };
     let meanwhile = meanwhile.await;
-    stage.start_server().await?;
+    stage.start_aloud().await?;
     let went = async {
         let meanwhile = meanwhile?;
-        let letter = arrives(eyes, SERVER_KILLED, &waits).await?;
+        let letter = arrives(eyes, ALOUD_KILLED, &waits).await?;
         eyes.until_ended(&meanwhile, Outcome::Done).await?;
         match eyes.mails_of(eyes.request(SENT)?).await?.len() {
-            2 => Ok(format!("the one that waited arrived {} after its switch", after(&waits, &letter))),
+            2 => Ok(format!(
+                "its {} workers ended with it and were started with it; the mail that waited arrived {} after its switch",
+                workers.len(),
+                after(&waits, &letter)
+            )),
             count => {
                 Err(format!("the one that was switched meanwhile: its receiver should have 2 mails, and has {count}"))
             }
@@ -200,17 +235,23 @@ async fn no_mail(eyes: &Eyes, id: i64, asked: &Asked) -> Result<(), Broken> {
     }
 }
 
-async fn exactly_once(eyes: &Eyes) -> Result<String, Broken> {
+/// Sees that the mails of the notices are all there is, besides so many of
+/// streams, each to an address of its own.
+async fn exactly_once(eyes: &Eyes, streams: usize) -> Result<String, Broken> {
     let mails = eyes.mails().await?;
+    let streamed = mails.iter().filter(|mail| is_of_a_stream(&mail.to)).count();
+    if streamed != streams {
+        return Err(format!("of the streams, {streams} mails should have arrived, and {streamed} did"));
+    }
     let mut arrived: BTreeMap<&str, usize> = BTreeMap::new();
     let mut ids: Vec<_> = mails.iter().map(|mail| mail.message_id.as_str()).collect();
     for mail in &mails {
-        for to in &mail.envelope_to {
+        for to in mail.envelope_to.iter().filter(|to| !is_of_a_stream(to)) {
             *arrived.entry(to).or_default() += 1;
         }
     }
     let mut expected = BTreeMap::new();
-    for (id, count) in [(SENT, 2), (SERVER_KILLED, 1), (NOTICE_KILLED, 1)] {
+    for (id, count) in [(SENT, 2), (ALOUD_KILLED, 1), (NOTICE_KILLED, 1)] {
         expected.insert(eyes.request(id)?.address.as_str(), count);
     }
     if arrived != expected {
@@ -221,10 +262,11 @@ async fn exactly_once(eyes: &Eyes) -> Result<String, Broken> {
     if ids.len() != mails.len() {
         return Err(format!("{} mails have only {} different ids", mails.len(), ids.len()));
     }
-    Ok(format!("{} mails to {} addresses", mails.len(), arrived.len()))
+    let to = arrived.len() + streamed;
+    Ok(format!("{} mails to {to} addresses", mails.len()))
 }
 
-async fn ledger(eyes: &Eyes) -> Result<String, Broken> {
+async fn ledger(eyes: &Eyes, streams: u64) -> Result<String, Broken> {
     let status = eyes.status().await?;
     if !status.findings.is_empty() || !status.serving {
         return Err(format!("the server finds: {}", status.findings.join("; ")));
@@ -234,12 +276,13 @@ async fn ledger(eyes: &Eyes) -> Result<String, Broken> {
     if counted != recounted {
         return Err(format!("the ledger says {counted:?}, and a recount {recounted:?}"));
     }
+    let done = NOTICES + streams + PROOFS;
     let expected = LedgerView {
-        pushed: DONE + CANCELLED + JUMPED,
+        pushed: done + CANCELLED + JUMPED,
         waiting: 0,
         running: 0,
         dead: 0,
-        done: DONE,
+        done,
         skipped: JUMPED,
         cancelled: CANCELLED,
         superseded: 0,
@@ -250,7 +293,10 @@ async fn ledger(eyes: &Eyes) -> Result<String, Broken> {
     if counted != expected {
         return Err(format!("the ledger says {counted:?}, and should say {expected:?}"));
     }
-    Ok(format!("{} pushed = {DONE} done + {CANCELLED} cancelled + {JUMPED} skipped", counted.pushed))
+    Ok(format!(
+        "{} pushed = {done} done ({PROOFS} of them proofs of a release) + {CANCELLED} cancelled + {JUMPED} skipped",
+        counted.pushed
+    ))
 }
 
 /// Counts every job that the server lists.

@@ -22,6 +22,10 @@ pub(crate) struct Letter {
     pub(crate) subject: String,
     /// Its own id, by which a repeat can be told.
     pub(crate) message_id: String,
+    /// Which release of the application sent it, if it says so.
+    pub(crate) release: Option<String>,
+    /// Which version that is.
+    pub(crate) version: Option<u32>,
     /// Its text part.
     pub(crate) text: Option<String>,
     /// Its HTML part.
@@ -41,6 +45,8 @@ impl Letter {
             to: message.and_then(Message::to).map(addresses).unwrap_or_default(),
             subject: message.and_then(Message::subject).unwrap_or("(no subject)").to_owned(),
             message_id: message.and_then(Message::message_id).unwrap_or_default().to_owned(),
+            release: message.and_then(|message| header(message, "Notice-Release")),
+            version: message.and_then(|message| header(message, "Notice-Version")?.parse().ok()),
             text: message.and_then(|message| part(message, Wanted::Text)),
             html: message.and_then(|message| part(message, Wanted::Html)),
         }
@@ -60,6 +66,11 @@ fn part(message: &Message<'_>, wanted: Wanted) -> Option<String> {
         (PartType::Html(html), Wanted::Html) => Some(html.to_string()),
         _ => None,
     })
+}
+
+fn header(message: &Message<'_>, name: &'static str) -> Option<String> {
+    let text = message.header_raw(name)?.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 fn addresses(list: &Address<'_>) -> String {
@@ -87,7 +98,7 @@ mod tests {
     fn both_parts_of_a_mail_are_found() {
         let letter = letter(
             b"From: Notice <notice@example.org>\r\nTo: reader@example.org\r\nMessage-ID: <j1.1@example.org>\r\n\
-              Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nMIME-Version: 1.0\r\n\
+              Notice-Release: 66\r\nNotice-Version: 7\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nMIME-Version: 1.0\r\n\
               Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=utf-8\r\n\
               Content-Transfer-Encoding: quoted-printable\r\n\r\nOn hold=\r\n ready\r\n--b\r\nContent-Type: text/html\r\n\r\n\
               <p>ready</p>\r\n--b--\r\n",
@@ -95,6 +106,7 @@ mod tests {
         assert_eq!(letter.from, "Notice <notice@example.org>");
         assert_eq!(letter.to, "reader@example.org");
         assert_eq!(letter.subject, "Grüße");
+        assert_eq!((letter.release.as_deref(), letter.version), (Some("66"), Some(7)));
         assert_eq!(letter.message_id, "j1.1@example.org");
         assert_eq!(letter.text.as_deref().map(str::trim_end), Some("On hold ready"));
         assert_eq!(letter.html.as_deref().map(str::trim_end), Some("<p>ready</p>"));

@@ -21,10 +21,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Mailbox;
 use super::letter::Letter;
+use crate::demo::site::COLOURS;
 
 const OWN: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; frame-src 'self'; \
-     form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
 const STRANGERS: HeaderValue = HeaderValue::from_static(
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'self'",
@@ -38,6 +39,8 @@ static PAGES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     pages
 });
 
+/// How many mails are listed: the newest.
+const SHOWN: usize = 200;
 /// How many pages may be kept up to date at once.
 const MAX_OPEN: usize = 100;
 
@@ -45,20 +48,24 @@ const MAX_OPEN: usize = 100;
 struct Pages {
     mailbox: Mailbox,
     stop: CancellationToken,
+    /// Whether there is a page of the host beside.
+    has_host: bool,
     /// A seat for each page that is kept up to date.
     seats: Arc<Semaphore>,
 }
 
 /// Shows the mailbox until it is stopped.
-pub(super) async fn serve(listener: TcpListener, mailbox: Mailbox, stop: CancellationToken) {
+pub(super) async fn serve(listener: TcpListener, mailbox: Mailbox, host: Option<Router>, stop: CancellationToken) {
     let stopped = stop.clone().cancelled_owned();
-    let router = router(Pages { mailbox, stop, seats: Arc::new(Semaphore::new(MAX_OPEN)) });
+    let has_host = host.is_some();
+    let pages = Pages { mailbox, stop, has_host, seats: Arc::new(Semaphore::new(MAX_OPEN)) };
+    let router = router(pages, host.unwrap_or_default());
     if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
         tracing::warn!(%error, "the mailbox's pages ended");
     }
 }
 
-fn router(pages: Pages) -> Router {
+fn router(pages: Pages, host: Router) -> Router {
     Router::new()
         .route("/", get(list))
         .route("/mails/{number}", get(mail))
@@ -68,30 +75,32 @@ fn router(pages: Pages) -> Router {
         .route("/live", get(live))
         .route("/style.css", get(|| async { ([(header::CONTENT_TYPE, "text/css")], include_str!("style.css")) }))
         .route("/live.js", get(|| async { ([(header::CONTENT_TYPE, "text/javascript")], include_str!("live.js")) }))
-        .layer(from_fn(guard))
         .with_state(pages)
+        .merge(host)
+        .layer(from_fn(guard))
 }
 
-/// Answers only to this machine's own names, so that no page from elsewhere
-/// can read mails by renaming itself, and tells browsers what may happen here.
+/// Answers only what comes from here, so that no page from elsewhere can read
+/// mails by renaming itself, or do something to the host; and tells browsers
+/// what may happen here.
 async fn guard(request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    if !matches!(name, "127.0.0.1" | "localhost" | "[::1]") {
-        return (StatusCode::MISDIRECTED_REQUEST, "this mailbox is not called that\n").into_response();
+    if let Err(why) = notice::same_site::judge(request.method(), request.headers()) {
+        return (StatusCode::FORBIDDEN, format!("{why}\n")).into_response();
     }
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(OWN);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // Not `no-referrer`: browsers would then not say where a form comes from.
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
 async fn list(State(pages): State<Pages>) -> Html<String> {
-    let mails: Vec<_> = pages.mailbox.mails().iter().rev().map(|mail| shown(Letter::of(mail))).collect();
-    Html(render("list.html", context! { mails }))
+    let all = pages.mailbox.mails();
+    let mails: Vec<_> = all.iter().rev().take(SHOWN).map(|mail| shown(Letter::of(mail))).collect();
+    Html(render("list.html", context! { mails, count => all.len(), has_host => pages.has_host }))
 }
 
 async fn mail(State(pages): State<Pages>, Path(number): Path<u64>) -> Response {
@@ -147,12 +156,20 @@ fn shown(letter: Letter) -> minijinja::Value {
         from => letter.from,
         to => letter.to,
         envelope => letter.envelope_to.join(", "),
+        release => letter.release,
+        version => letter.version,
+        colour => letter.version.map(colour),
         subject => letter.subject,
         message_id => letter.message_id,
         text => letter.text,
         html => letter.html.is_some(),
         preview,
     }
+}
+
+/// The class that shows a version in its colour.
+pub(crate) fn colour(version: u32) -> String {
+    format!("v{}", version as usize % COLOURS.len())
 }
 
 fn render(name: &str, what: minijinja::Value) -> String {
@@ -180,7 +197,7 @@ mod tests {
         let smtp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let pages = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = pages.local_addr().unwrap().to_string();
-        (folder, mailbox.open(smtp, pages), address)
+        (folder, mailbox.open(smtp, pages, None), address)
     }
 
     async fn get(address: &str, host: &str, path: &str) -> String {
@@ -225,7 +242,7 @@ mod tests {
     async fn a_page_from_elsewhere_cannot_read_mails_by_another_name() {
         let (_folder, open, address) = open().await;
         let answer = get(&address, "evil.example", "/mails.json").await;
-        assert!(answer.starts_with("HTTP/1.1 421") && !answer.contains("subject"), "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 403") && !answer.contains("subject"), "{answer}");
         open.close().await;
     }
 }
