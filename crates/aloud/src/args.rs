@@ -78,7 +78,7 @@ pub(crate) enum Command {
     /// End the workers of an agent that has died
     #[command(hide = true)]
     Guardian(releases::GuardianArgs),
-    /// Try it out: a server, an application and a mailbox on this machine
+    /// Try it out: aloud, an application with workers, and a mailbox on this machine
     Demo(crate::demo::args::DemoArgs),
     /// The application of the demo, as its environment says
     #[command(hide = true)]

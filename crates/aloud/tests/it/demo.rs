@@ -1,4 +1,4 @@
-//! `aloud demo`, as a person starts and ends it, and `aloud demo --check`.
+//! `aloud demo`, as a person starts, uses and ends it, `--check` and `--story`.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -61,14 +61,44 @@ impl Demo {
 
     /// The processes that it started.
     fn children(&self) -> Vec<Pid> {
-        let children = format!("/proc/{0}/task/{0}/children", self.child.id());
-        let mut pids: Vec<Pid> = Vec::new();
-        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap() {
-            let text = std::fs::read_to_string(task.unwrap().path().join("children")).unwrap();
-            pids.extend(text.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap()));
-        }
-        assert!(!pids.is_empty(), "{children} names none");
+        let pids = children_of(Pid::from_child(&self.child));
+        assert!(!pids.is_empty(), "it has started none");
         pids
+    }
+
+    /// These, and what they started: the workers are among them.
+    fn family(&self) -> Vec<Pid> {
+        let mut family = self.children();
+        let mut place = 0;
+        while place < family.len() {
+            family.extend(children_of(family[place]));
+            place += 1;
+        }
+        assert!(family.len() >= 4, "aloud, the application and two workers are not all there: {family:?}");
+        family
+    }
+
+    /// What the page of the host shows, without its marks.
+    fn host(&self) -> String {
+        let page = http(&self.mailbox, "GET", "/host", "");
+        let (_, now) = page.split_once("<div id=\"now\">").unwrap();
+        let words = now.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text));
+        words.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+    }
+
+    fn press(&self, button: &str) {
+        let answer = http(&self.mailbox, "POST", &format!("/host/{button}"), "");
+        assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
+    }
+
+    /// Waits until the page of the host shows that an act has ended like this.
+    fn until_done(&self, how: &str) -> String {
+        let mut shown = String::new();
+        until(how, || {
+            shown = self.host();
+            shown.contains(&format!("Done last {how}"))
+        });
+        shown
     }
 
     fn end(mut self, signal: Signal) -> ExitStatus {
@@ -83,6 +113,16 @@ impl Drop for Demo {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+fn children_of(pid: Pid) -> Vec<Pid> {
+    let mut pids = Vec::new();
+    // One that has ended has no tasks, and a task may end while it is looked at.
+    for task in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten() {
+        let text = std::fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default();
+        pids.extend(text.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap()));
+    }
+    pids
 }
 
 /// Where its temporary folders go.
@@ -142,7 +182,7 @@ fn everything_that_the_demo_promises_holds() {
     let said = scratch.end(command).fine();
     let last = said.out.lines().last().unwrap();
     assert!(last.starts_with("all ") && last.contains(" held, in "), "{}", said.out);
-    assert_eq!(said.out.matches(" s  ok  ").count(), 9, "{}", said.out);
+    assert_eq!(said.out.matches(" s  ok  ").count(), 12, "{}", said.out);
     let took: f64 = last.rsplit(' ').nth(1).unwrap().parse().unwrap();
     assert!(took < 60.0, "{}", said.out);
     assert_eq!(entries(&tmp(&scratch)), 0, "its folder is left behind");
@@ -179,10 +219,10 @@ fn a_signal_ends_everything_and_leaves_nothing_behind() {
         let demo = Demo::start(&scratch, &[]);
         assert!(http(&demo.notice, "GET", "/", "").contains("<title>Notices</title>"));
         assert!(http(&demo.mailbox, "GET", "/", "").contains("<title>Mailbox</title>"));
-        let children = demo.children();
-        assert_eq!(children.len(), 2);
+        assert_eq!(demo.children().len(), 2);
+        let family = demo.family();
         assert!(demo.end(signal).success(), "after {signal:?}");
-        assert!(children.into_iter().all(is_gone), "after {signal:?}");
+        assert!(family.into_iter().all(is_gone), "after {signal:?}");
         assert_eq!(entries(&tmp(&scratch)), 0, "after {signal:?}");
     }
 }
@@ -191,9 +231,9 @@ fn a_signal_ends_everything_and_leaves_nothing_behind() {
 fn what_it_started_does_not_outlive_a_demo_that_is_killed() {
     let scratch = Scratch::new();
     let demo = Demo::start(&scratch, &[]);
-    let children = demo.children();
+    let family = demo.family();
     demo.end(Signal::KILL);
-    until("the end of what it started", || children.iter().all(|pid| is_gone(*pid)));
+    until("the end of what it started", || family.iter().all(|pid| is_gone(*pid)));
 }
 
 #[test]
@@ -233,6 +273,91 @@ fn a_named_folder_is_gone_on_with() {
     // The check counts every mail and every job: it wants a folder of its own.
     let said = scratch.run(&["demo", "--check", "--data=kept"]).ends(64);
     assert!(said.err.contains("the folder holds an earlier demo"), "{}", said.err);
+}
+
+#[test]
+fn the_story_ends_as_it_did_in_earnest_and_aloud_loses_nothing() {
+    let scratch = Scratch::new();
+    let mut command = scratch.aloud(&["demo", "--story"]);
+    command.env("TMPDIR", tmp(&scratch));
+    let began = std::time::Instant::now();
+    let said = scratch.end(command).fine();
+    assert!(began.elapsed() < Duration::from_secs(90), "{}", said.out);
+    for deploy in 2..=5 {
+        let stale = format!("sent by release 1: STALE, current is {deploy}");
+        assert!(said.out.contains(&stale) && said.out.contains(&format!("sent by release {deploy}\n")), "{}", said.out);
+    }
+    let (_, sixth) = said.out.split_once("deploy 6, which removes release 1\n").unwrap();
+    assert!(sixth.contains("NONE arrived") && sixth.contains("its status: running"), "{}", said.out);
+    assert!(sixth.contains("cannot start ./worker: No such file or directory"), "{}", said.out);
+    assert!(sixth.contains("sent by release 6\n") && sixth.contains("Under aloud each mail came once"), "{}", said.out);
+    assert_eq!(entries(&tmp(&scratch)), 0, "its folder is left behind");
+}
+
+#[test]
+fn the_buttons_of_the_host_do_what_they_say() {
+    let scratch = Scratch::new();
+    let demo = Demo::start(&scratch, &["--delay=1s"]);
+    until("the first release", || demo.host().contains("2 of 2 run release 1 and are ready"));
+    demo.press("deploy");
+    assert!(demo.until_done("done aloud deploy site").contains("release 2 is current and works"), "{}", demo.host());
+    demo.switch_on(1);
+    until("the mail", || demo.mails() == 1);
+    let mails = http(&demo.mailbox, "GET", "/mails.json", "");
+    assert!(mails.contains(r#""release":"2","version":2"#), "{mails}");
+
+    demo.press("deploy-broken");
+    let shown = demo.until_done("exit code 1 aloud deploy site");
+    assert!(shown.contains("worker: cannot load the mail library of this version"), "{shown}");
+    assert!(shown.contains("2 of 2 run release 2 and are ready"), "{shown}");
+
+    demo.press("switch-and-delete");
+    until("the release that another tool made", || demo.host().contains("2 of 2 run release 4 and are ready"));
+    assert!(demo.host().contains("rm -rf releases&#x2f;2"), "{}", demo.host());
+
+    demo.press("rollback");
+    assert!(demo.until_done("done aloud rollback").contains("2 of 2 run release 1 and are ready"));
+
+    demo.press("pause");
+    assert!(demo.host().contains("The queue is paused by the demo until"), "{}", demo.host());
+    demo.switch_on(2);
+    // Nothing tells that nothing happens: its time is over, and a little more.
+    thread::sleep(Duration::from_millis(1_500));
+    assert_eq!(demo.mails(), 1, "a mail of a paused queue went out");
+    demo.press("resume");
+    until("the mail that waited", || demo.mails() == 2);
+    assert!(demo.end(Signal::INT).success());
+}
+
+#[test]
+fn a_page_from_elsewhere_presses_no_button() {
+    let scratch = Scratch::new();
+    let demo = Demo::start(&scratch, &[]);
+    let press = |head: &str| {
+        let mut stream = TcpStream::connect(&demo.mailbox).unwrap();
+        let request = format!("POST /host/deploy HTTP/1.1\r\n{head}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let here = &demo.mailbox;
+    for head in [
+        format!("host: {here}\r\norigin: https://evil.example"),
+        format!("host: {here}\r\norigin: null"),
+        format!("host: {here}\r\nsec-fetch-site: cross-site"),
+        "host: evil.example".to_owned(),
+    ] {
+        let answer = press(&head);
+        assert!(answer.starts_with("HTTP/1.1 403"), "{head}: {answer}");
+    }
+    assert!(!demo.host().contains("aloud deploy site under way"), "{}", demo.host());
+    let page = http(&demo.mailbox, "GET", "/host", "");
+    assert!(page.contains("form-action 'self'") && page.contains("default-src 'none'"), "{page}");
+    assert!(page.contains("referrer-policy: same-origin"), "or browsers would not say where a form comes from: {page}");
+    assert!(press(&format!("host: {here}\r\norigin: http://{here}")).starts_with("HTTP/1.1 303"));
+    demo.until_done("done aloud deploy site");
+    assert!(demo.end(Signal::INT).success());
 }
 
 #[test]

@@ -202,7 +202,7 @@ mod tests {
         let smtp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let pages = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = smtp.local_addr().unwrap();
-        (mailbox.open(smtp, pages), address)
+        (mailbox.open(smtp, pages, None), address)
     }
 
     /// Says these lines and returns all that was answered.

@@ -211,11 +211,11 @@ mod tests {
         let currents = [Since { at: Timestamp(0), version: 1 }, Since { at: Timestamp(100), version: 2 }];
         let all = [asked("a", 10), asked("b", 20), asked("c", 110), asked("d", 120)];
         let letters = [letter("a", 12, 1), letter("b", 50, 1), letter("c", 111, 1), letter("c", 112, 1)];
-        let sums = Sums::of(&all, &letters, &currents, Span(5));
+        let sums = Sums::of(&all, &letters, &currents, Span::from_micros(5));
         assert_eq!(sums, Sums { due: 4, in_time: 2, late: 1, twice: 1, missing: 1, stale: 1 });
         assert!(!sums.is_whole());
-        assert!(Sums::of(&all[..1], &letters, &currents, Span(5)).is_whole());
-        assert!(!Sums::of(&[], &[], &currents, Span(5)).is_whole(), "nothing asked for shows nothing");
+        assert!(Sums::of(&all[..1], &letters, &currents, Span::from_micros(5)).is_whole());
+        assert!(!Sums::of(&[], &[], &currents, Span::from_micros(5)).is_whole(), "nothing asked for shows nothing");
     }
 
     #[test]
