@@ -280,7 +280,7 @@ fn the_story_ends_as_it_did_in_earnest_and_aloud_loses_nothing() {
     let scratch = Scratch::new();
     let mut command = scratch.aloud(&["demo", "--story"]);
     command.env("TMPDIR", tmp(&scratch));
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     let said = scratch.end(command).fine();
     assert!(began.elapsed() < Duration::from_secs(90), "{}", said.out);
     for deploy in 2..=5 {
