@@ -318,7 +318,7 @@ fn ready_by(how: &str, verified: bool) -> ReadyBy {
         _ if !verified => ReadyBy::Alive,
         _ if how.contains("READY") => ReadyBy::Notify,
         _ if how.contains("job") => ReadyBy::Job,
-        _ if how.contains("connection") => ReadyBy::Connected,
+        _ if how.contains("waits for work") => ReadyBy::Connected,
         _ => ReadyBy::Spoke,
     }
 }

@@ -213,11 +213,12 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        let before = self.child.try_wait();
         // It may have ended before; then there is nothing to do.
         drop(self.child.kill());
         drop(self.child.wait());
         if thread::panicking() {
-            drop(writeln!(std::io::stderr(), "the server's log:\n{}", self.log()));
+            drop(writeln!(std::io::stderr(), "the server had ended: {before:?}; its log:\n{}", self.log()));
         }
     }
 }

@@ -15,6 +15,18 @@ use crate::scratch::{PATIENCE, Said, Scratch, Server, wait};
 /// Works off the queue, and writes down what it did.
 pub(crate) const WORK: &str = include_str!("work.py");
 
+/// A configuration whose `[release]` and `[[worker]]` say this besides the
+/// usual.
+pub(crate) fn declared(release: &str, worker: &str) -> String {
+    let unless = |key: &str, usual: &str| if worker.contains(key) { String::new() } else { format!("{usual}\n") };
+    let within = unless("ready_within", "ready_within = \"20s\"");
+    let command = unless("command", "command = [\"python3\", \"work.py\"]");
+    format!(
+        "[release]\nroot = \"srv\"\naccept_unknown = [\"*\"]\nsettle = \"0s\"\n{release}\n\n[[worker]]\nname = \"mail\"\n\
+         {command}min_ready = \"0s\"\n{within}stop = {{ within = \"10s\" }}\n{worker}\n"
+    )
+}
+
 /// A host of a test's own.
 pub(crate) struct Site {
     /// Where its server listens, also after it was started anew.
@@ -27,12 +39,7 @@ pub(crate) struct Site {
 impl Site {
     /// A host whose `[release]` and `[[worker]]` say this besides the usual.
     pub(crate) fn new(release: &str, worker: &str) -> Self {
-        let within = if worker.contains("ready_within") { "" } else { "ready_within = \"20s\"\n" };
-        Self::with(&format!(
-            "[release]\nroot = \"srv\"\naccept_unknown = [\"*\"]\nsettle = \"0s\"\n{release}\n\n[[worker]]\nname = \"mail\"\n\
-             command = [\"python3\", \"work.py\"]\nmin_ready = \"0s\"\n{within}\
-             stop = {{ within = \"10s\" }}\n{worker}\n"
-        ))
+        Self::with(&declared(release, worker))
     }
 
     /// A host whose configuration says all this, besides its server.
@@ -104,6 +111,19 @@ impl Site {
     /// Runs a command as a person on this host would.
     pub(crate) fn run(&self, args: &[&str]) -> Said {
         self.scratch.run(args)
+    }
+
+    /// The releases that are there, sorted as text.
+    pub(crate) fn releases(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.root().join("releases")).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// What `current` says, if it is there.
+    pub(crate) fn current(&self) -> Option<String> {
+        std::fs::read_link(self.root().join("current")).ok().map(|to| to.to_str().unwrap().to_owned())
     }
 
     /// How the agent sees this host.
