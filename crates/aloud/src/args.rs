@@ -13,6 +13,7 @@ use job::{AppName, Span};
 use crate::settings::file::{Durability, File};
 use crate::settings::listen::Listen;
 
+pub(crate) mod adopt;
 pub(crate) mod agents;
 pub(crate) mod jobs;
 pub(crate) mod push;
@@ -53,6 +54,9 @@ pub(crate) struct Common {
 pub(crate) enum Command {
     /// Write a commented aloud.toml, and create the store and the app's token
     Init(InitArgs),
+    /// Show which process runs which release of somebody else's tree, and take
+    /// the tree over
+    Adopt(adopt::AdoptArgs),
     /// Run everything that aloud.toml declares for this host
     Up(UpArgs),
     /// Run the queue server; needs no configuration file

@@ -1,14 +1,16 @@
 //! `aloud init`: a commented aloud.toml, the store, and the app's token.
 //!
-//! Nothing that is there is overwritten: the file is refused, a store must be
+//! What the folder shows is written into the file: a tree of releases, and the
+//! framework of the application. Nothing that is there is overwritten: the file is refused, a store must be
 //! the same app's, and a token is kept.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use job::AppName;
 
+use crate::adopt::root;
 use crate::args::InitArgs;
 use crate::exit::Exit;
 use crate::remote;
@@ -17,11 +19,18 @@ use crate::serve;
 use crate::settings::Settings;
 use crate::settings::file::{self, File};
 use crate::settings::sample::{self, Decided};
+use survey::Survey;
+
+pub(crate) mod code;
+pub(crate) mod survey;
+pub(crate) mod tree;
 
 /// Runs the command in the folder `here`; `named` is where the file goes, if
 /// that was said.
 pub(crate) fn run(args: &InitArgs, named: Option<&Path>, here: &Path) -> Result<Exit, Report> {
-    let path = here.join(named.unwrap_or(Path::new(file::NAME)));
+    let survey = Survey::of(here);
+    let home = home(&survey, here);
+    let path = named.map_or_else(|| home.join(file::NAME), |named| here.join(named));
     if path.exists() {
         return Err(Report::config(
             format!("`{}` is there already", path.display()),
@@ -29,43 +38,94 @@ pub(crate) fn run(args: &InitArgs, named: Option<&Path>, here: &Path) -> Result<
             "edit it, or write another with --config FILE",
         ));
     }
-    let app = match &args.app {
-        Some(app) => app.clone(),
-        None => named_like(here)?,
-    };
-    let data = here.join(&args.data);
-    // A relative folder stands in the file as it was typed, so that the project
-    // can be moved; unless the file is somewhere else.
-    let beside = path.parent() == Some(here);
-    let written = if beside { args.data.as_path() } else { data.as_path() };
-    let written = written.to_str().ok_or_else(|| {
-        Report::usage(
-            format!("the folder `{}` is not UTF-8, as aloud.toml must be", data.display()),
-            "name another one with --data",
-        )
-    })?;
-    let text = sample::text(&Decided { app: &app, data: written });
-    let settings = Settings::decide(File::parse(&text, &path)?.with_base(path.parent().unwrap_or(here)))?;
-    remote::talk(serve::create(&settings))?;
-    write_new(&path, &text)?;
-    tell(&settings, &path)?;
+    let workers = survey::workers(&survey.code.workers);
+    let plan = Plan::new(args.app.as_ref(), &args.data, path, &home, &survey, &workers, "")?;
+    plan.create()?;
+    plan.tell(survey.line().as_deref())?;
+    writeln!(
+        io::stderr(),
+        "next:    `aloud up` starts the server; `aloud push hello '{{\"to\": \"you\"}}'` pushes a first job"
+    )?;
     Ok(Exit::Ok)
 }
 
-fn tell(settings: &Settings, path: &Path) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "wrote    {}", path.display())?;
-    writeln!(stdout, "store    {}", settings.data.display())?;
-    writeln!(stdout, "token    {}", settings.token_file.display())?;
-    let mut stderr = io::stderr().lock();
-    writeln!(
-        stderr,
-        "next:    `aloud up` starts the server; `aloud push hello '{{\"to\": \"you\"}}'` pushes a first job"
-    )
+/// Where the file goes if nothing else is said: never into a release, with which
+/// it would be removed.
+pub(crate) fn home(survey: &Survey, here: &Path) -> PathBuf {
+    let tree = survey.tree.as_ref().filter(|tree| root::is_in_a_release(here, &tree.root));
+    tree.map_or_else(|| here.to_owned(), |tree| tree.root.clone())
+}
+
+/// What is about to be created.
+pub(crate) struct Plan {
+    path: PathBuf,
+    /// The text of the file.
+    pub(crate) text: String,
+    settings: Settings,
+}
+
+impl Plan {
+    /// A file at `path` for what was found; a relative `data` starts at `home`.
+    pub(crate) fn new(
+        app: Option<&AppName>,
+        data: &Path,
+        path: PathBuf,
+        home: &Path,
+        survey: &Survey,
+        workers: &str,
+        watched: &str,
+    ) -> Result<Self, Report> {
+        let app = match app {
+            Some(app) => app.clone(),
+            None => named_like(home)?,
+        };
+        // A relative folder stands in the file as it was typed, so that the
+        // project can be moved; unless the file is somewhere else.
+        let absolute = home.join(data);
+        let written = if path.parent() == Some(home) { data } else { &absolute };
+        if let Some(tree) = &survey.tree {
+            for (what, place) in [("configuration", &path), ("store", &absolute)] {
+                if root::is_in_a_release(place, &tree.root) {
+                    return Err(Report::config(
+                        format!("the {what} `{}` would lie in a release", place.display()),
+                        "It would be removed with that release. Nothing was created.",
+                        "name another place, with --config FILE or --data DIR",
+                    ));
+                }
+            }
+        }
+        let written = written.to_str().ok_or_else(|| {
+            Report::usage(
+                format!("the folder `{}` is not UTF-8, as aloud.toml must be", absolute.display()),
+                "name another one with --data",
+            )
+        })?;
+        let release = survey.release();
+        let text = sample::text(&Decided { app: &app, data: written, release: &release, workers, watched });
+        let settings = Settings::decide(File::parse(&text, &path)?.with_base(path.parent().unwrap_or(home)))?;
+        Ok(Self { path, text, settings })
+    }
+
+    /// Creates the store and its token if they are not there, and the file.
+    pub(crate) fn create(&self) -> Result<(), Report> {
+        remote::talk(serve::create(&self.settings))?;
+        write_new(&self.path, &self.text)
+    }
+
+    /// Says what was found and created.
+    pub(crate) fn tell(&self, found: Option<&str>) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        if let Some(found) = found {
+            writeln!(stdout, "found    {found}")?;
+        }
+        writeln!(stdout, "wrote    {}", self.path.display())?;
+        writeln!(stdout, "store    {}", self.settings.data.display())?;
+        writeln!(stdout, "token    {}", self.settings.token_file.display())
+    }
 }
 
 /// An app's name made of the folder's.
-fn named_like(folder: &Path) -> Result<AppName, Report> {
+pub(crate) fn named_like(folder: &Path) -> Result<AppName, Report> {
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let fits = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' };
     let name: String = name.trim().chars().map(fits).collect::<String>().to_ascii_lowercase();

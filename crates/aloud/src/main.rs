@@ -16,6 +16,7 @@ use report::Report;
 use settings::Found;
 use settings::env::Env;
 
+mod adopt;
 mod age;
 mod agent;
 mod agents;
@@ -71,6 +72,7 @@ fn run(args: Args) -> Result<Exit, Report> {
     let found = || Found::look(named, &here, &env);
     match args.command {
         Command::Init(args) => init::run(&args, named, &here),
+        Command::Adopt(args) => adopt::run(&args, found, named, &here),
         Command::Push(args) => push::run(*args, found()?),
         Command::Jobs(args) => jobs::run(args, found()?),
         Command::Job(args) => job::run(args, found()?),

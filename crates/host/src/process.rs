@@ -3,7 +3,9 @@
 //! The number alone is given to another process after the end of the first, so
 //! it is never enough to decide on.
 
+use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 
 use job::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -102,6 +104,41 @@ pub fn children(id: ProcessId) -> Seen<Vec<ProcessId>> {
 /// somebody sets the clock.
 pub fn started(id: ProcessId) -> Seen<Timestamp> {
     machine::booted().map(|boot| boot + since_boot(id))
+}
+
+/// One variable of the environment that it was started with, and no other: who
+/// asks for one name is shown no secret. `None` inside if it has none such.
+pub fn variable(id: ProcessId, name: &str) -> Seen<Option<OsString>> {
+    let look = || -> Look<Option<OsString>> {
+        let texts = text::texts(&folder_of(id)?.read("environ", text::START_BYTES)?);
+        let value = |text: &OsString| {
+            let rest = text.as_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+            Some(OsStr::from_bytes(rest).to_owned())
+        };
+        Ok(texts.iter().find_map(value))
+    };
+    look().into()
+}
+
+/// Whether a person's terminal is what it hangs on.
+pub fn has_terminal(id: ProcessId) -> Seen<bool> {
+    identified(id).map(|stat| stat.terminal != 0).into()
+}
+
+/// When the folder that it is in was changed last; if that is deleted, when it
+/// was.
+pub fn folder_changed(id: ProcessId) -> Seen<Timestamp> {
+    let look = || -> Look<Timestamp> {
+        let stat = folder_of(id)?.stat("cwd")?;
+        Ok(Timestamp(stat.st_ctime.saturating_mul(1_000_000)))
+    };
+    look().into()
+}
+
+/// Its folder in `/proc`, which is no other process's as long as it is held.
+fn folder_of(id: ProcessId) -> Look<Folder> {
+    let folder = Proc::open()?.enter(id.pid.to_string())?;
+    if stat(&folder)?.id() == id { Ok(folder) } else { Err(Lack::Gone) }
 }
 
 /// How long after the start of the machine it started.

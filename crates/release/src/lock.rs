@@ -94,6 +94,13 @@ impl Lock {
             Err(error) => Err(own.trouble("lock", Path::new(NAME), error)),
         }
     }
+
+    /// What stands in Deployer's lock file, and since when; it holds nothing, so this proves nothing.
+    pub(crate) fn deployers(dep: &Dir) -> Result<Option<(String, Timestamp)>, Trouble> {
+        let Some(stat) = dep.stat(DEPLOYERS)? else { return Ok(None) };
+        let text = dep.read(DEPLOYERS, MAX_TEXT)?.unwrap_or_default();
+        Ok(Some((text.trim().to_owned(), Timestamp(stat.st_mtime * 1_000_000))))
+    }
 }
 
 impl Drop for Lock {

@@ -177,6 +177,20 @@ impl Tree {
         read().map_err(Trouble::refused)
     }
 
+    /// What Deployer's lock file says, and since when it stands there. It outlives a deploy that was killed.
+    pub fn deployers_lock(&self) -> Result<Option<(String, Timestamp)>, Error> {
+        let read = || match self.root.dir_through_links(foreign::DEP)? {
+            Some(dep) => Lock::deployers(&dep),
+            None => Ok(None),
+        };
+        read().map_err(Trouble::refused)
+    }
+
+    /// Makes `.aloud`, by which the tree is known to be ours too.
+    pub fn claim(&self) -> Result<(), Error> {
+        self.own_dir().map(drop).map_err(Trouble::refused)
+    }
+
     pub(crate) fn kind_now(&self) -> Result<Kind, Trouble> {
         let ids: Vec<_> = self.entries()?.into_iter().map(|(id, _)| id).collect();
         foreign::kind(&self.root, &ids)

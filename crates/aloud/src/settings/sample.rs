@@ -12,6 +12,12 @@ pub(crate) struct Decided<'a> {
     pub(crate) app: &'a AppName,
     /// The store's folder, as it shall stand in the file.
     pub(crate) data: &'a str,
+    /// Settings of [release], by their keys, as TOML.
+    pub(crate) release: &'a [(&'static str, String)],
+    /// Workers, as TOML in comments, in the place of the example.
+    pub(crate) workers: &'a str,
+    /// Watched processes, as TOML, in the place of the example.
+    pub(crate) watched: &'a str,
 }
 
 /// The text of the file.
@@ -24,13 +30,17 @@ pub(crate) fn text(decided: &Decided<'_>) -> String {
     for section in SECTIONS {
         section_text(&mut text, &section, decided);
     }
-    text.push_str(LISTS);
+    text.push_str(RUN_BY_ALOUD);
+    text.push_str(WORKERS);
+    text.push_str(if decided.workers.is_empty() { WORKER } else { decided.workers });
+    text.push_str(WATCHED);
+    text.push_str(if decided.watched.is_empty() { WATCHED_ONE } else { decided.watched });
     text
 }
 
 /// What may be declared many times. Its keys stand with the runner, which takes
 /// them; the reference has all of them.
-const LISTS: &str = r#"
+const RUN_BY_ALOUD: &str = r#"
 # Jobs that aloud runs itself, so that no worker has to be written for them. A
 # kind with a handler is handed to no worker. `run` is one of `http`, `exec` and
 # `mail`; docs/configuration.md tells what goes with each.
@@ -46,19 +56,27 @@ const LISTS: &str = r#"
 # name = "still-wanted"
 # command = ["bin/still-wanted"]
 # timeout = "5s"
+"#;
 
+const WORKERS: &str = "
 # Processes that aloud starts from the current release and keeps running, and
 # moves to each new release. docs/configuration.md tells all that can be said.
-# [[worker]]
+";
+
+const WORKER: &str = r#"# [[worker]]
 # name = "mail"
 # command = ["php", "artisan", "queue:work"]
 # count = 4
 # user = "www-data"
 # stop = { signal = "TERM", within = "60s" }
+"#;
 
+const WATCHED: &str = "
 # Processes that somebody else starts, and that should run the current release
 # all the same: found by `unit`, `pid_file` or `command`.
-# [[watched]]
+";
+
+const WATCHED_ONE: &str = r#"# [[watched]]
 # name = "horizon"
 # command = "artisan horizon"
 # restart = ["php", "artisan", "horizon:terminate"]
@@ -104,6 +122,9 @@ fn comment(text: &mut String, lines: &[&str]) {
 }
 
 fn set(section: &Section, entry: &Entry, decided: &Decided<'_>) -> Option<String> {
+    if section.name == "release" {
+        return decided.release.iter().find(|(key, _)| *key == entry.key).map(|(_, value)| value.clone());
+    }
     let value = match (section.name, entry.key) {
         ("", "app") => decided.app.as_str(),
         ("server", "data") => decided.data,
@@ -122,7 +143,11 @@ mod tests {
     use super::*;
 
     fn sample() -> String {
-        text(&Decided { app: &"shop".parse().unwrap(), data: "aloud-data" })
+        with("aloud-data", &[])
+    }
+
+    fn with(data: &str, release: &[(&'static str, String)]) -> String {
+        text(&Decided { app: &"shop".parse().unwrap(), data, release, workers: "", watched: "" })
     }
 
     #[test]
@@ -166,8 +191,16 @@ mod tests {
 
     #[test]
     fn a_folder_with_a_quote_in_its_name_is_written_as_toml() {
-        let text = text(&Decided { app: &"shop".parse().unwrap(), data: "a \"b\"\\c" });
+        let text = with("a \"b\"\\c", &[]);
         let file = File::parse(&text, Path::new("aloud.toml")).unwrap();
         assert_eq!(file.server.data.unwrap(), Path::new("a \"b\"\\c"));
+    }
+
+    #[test]
+    fn what_was_found_of_releases_is_set_and_the_rest_stays_a_comment() {
+        let text = with("d", &[("root", "\"/srv/shop\"".to_owned()), ("keep", "7".to_owned())]);
+        let release = File::parse(&text, Path::new("aloud.toml")).unwrap().release;
+        assert_eq!((release.root.as_deref(), release.keep), (Some(Path::new("/srv/shop")), Some(7)));
+        assert_eq!(release.shared_dirs, None);
     }
 }

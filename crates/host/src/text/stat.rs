@@ -12,6 +12,8 @@ pub(crate) struct Stat {
     pub(crate) parent: i32,
     pub(crate) threads: u32,
     pub(crate) start: u64,
+    /// Its controlling terminal; 0 if it has none.
+    pub(crate) terminal: i32,
     state: u8,
     flags: u64,
     arguments_end: u64,
@@ -67,6 +69,7 @@ pub(crate) fn stat(bytes: &[u8]) -> Option<Stat> {
         flags: number(field(9)?)?,
         threads: number(field(20)?)?,
         start: number(field(22)?)?,
+        terminal: number(field(7)?)?,
         arguments_end: number(field(49)?)?,
     })
 }
