@@ -36,7 +36,7 @@ pub(crate) fn look(root: &Path, code: &Path, processes: &[Member]) -> Option<(Fr
         let runs = |one: &&Member| one.argv.iter().any(|word| word == command);
         Some(((*command).to_owned(), processes.iter().filter(runs).count())).filter(|(_, count)| *count > 0)
     };
-    let workers = WORKERS.iter().filter_map(|command| count(command)).collect();
+    let workers = WORKERS.iter().filter_map(count).collect();
     let remarks = cache(root, code, &settings).into_iter().collect();
     Some((Framework { name: "Laravel", settings, workers }, remarks))
 }

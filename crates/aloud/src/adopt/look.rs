@@ -323,6 +323,11 @@ fn unseen(scan: &Scan, members: &[Member], accepted: &[String]) -> Vec<Remark> {
             why = why.or(Some(blind));
         }
     }
+    let remedy = if rustix::process::geteuid().is_root() {
+        "name them as `accept_unknown` in [release] of aloud.toml, if they are known to be in no release"
+    } else {
+        "run this as root"
+    };
     let mut remarks = Vec::new();
     if let Some(why) = why {
         let count: usize = names.values().sum();
@@ -338,10 +343,11 @@ fn unseen(scan: &Scan, members: &[Member], accepted: &[String]) -> Vec<Remark> {
             named.push(format!("and {} more programs", names.len() - NAMED));
         }
         let what = format!(
-            "{count} processes could not be looked at, and may run from any release: {}; {why}",
+            "{} could not be looked at, and may run from any release: {}; {why}",
+            if count == 1 { "1 process".to_owned() } else { format!("{count} processes") },
             named.join(", ")
         );
-        remarks.push(Remark::new(Verdict::Unknown, what, "run this as root"));
+        remarks.push(Remark::new(Verdict::Unknown, what, remedy));
     }
     match &scan.hidden {
         None => {}
@@ -355,7 +361,7 @@ fn unseen(scan: &Scan, members: &[Member], accepted: &[String]) -> Vec<Remark> {
         Some(why @ (Blind::Denied | Blind::Hidden | Blind::Raced | Blind::Failed(_)))
             if !is_accepted(agent::Accepted::ALL) =>
         {
-            remarks.push(Remark::new(Verdict::Unknown, why.to_string(), "run this as root"));
+            remarks.push(Remark::new(Verdict::Unknown, why.to_string(), remedy));
         }
         Some(Blind::Denied | Blind::Hidden | Blind::Raced | Blind::Failed(_)) => {}
     }

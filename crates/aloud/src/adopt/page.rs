@@ -47,25 +47,23 @@ pub(crate) fn print(scene: &Scene) -> io::Result<()> {
 
 /// The whole in one line.
 fn summary(scene: &Scene) -> String {
-    let count = |rank: u8| scene.processes.iter().filter(|one| one.runs.rank() == rank).count();
-    let some = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
-    let gone = Runs::Gone { release: None, removed: None };
-    let old = count(Runs::Old { release: String::new() }.rank()) + count(Runs::Earlier.rank());
-    let unknown = scene.unseen.iter().any(|remark| remark.verdict == Verdict::Unknown);
-    let parts: Vec<_> = [
-        some(count(gone.rank()), "in a release that is gone"),
-        some(old, "in an old release"),
-        some(count(Runs::Current.rank()), "in the current release"),
-        unknown.then(|| "some cannot be seen".to_owned()),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    if parts.is_empty() {
+    let count = |fits: &dyn Fn(&Runs) -> bool| scene.processes.iter().filter(|one| fits(&one.runs)).count();
+    let parts = [
+        (count(&|runs| matches!(runs, Runs::Gone { .. })), "a release that is gone"),
+        (count(&|runs| matches!(runs, Runs::Old { .. } | Runs::Earlier)), "an old release"),
+        (count(&|runs| *runs == Runs::Current), "the current release"),
+    ];
+    let parts: Vec<_> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, of)| format!("{count} from {of}")).collect();
+    let mut text = if parts.is_empty() {
         "no process runs from this tree".to_owned()
     } else {
-        format!("processes: {}", parts.join(", "))
+        format!("of the processes here run {}", parts.join(", "))
+    };
+    if scene.unseen.iter().any(|remark| remark.verdict == Verdict::Unknown) {
+        text.push_str("; some cannot be seen");
     }
+    text
 }
 
 fn releases(scene: &Scene) -> Table {
