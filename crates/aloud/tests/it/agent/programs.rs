@@ -97,11 +97,7 @@ fn native_workers_are_moved_with_every_deploy_and_run_the_file_of_their_release(
 #[test]
 fn a_worker_that_goes_to_another_folder_is_judged_by_the_launchers_word() {
     let mut site = Site::new("keep = 1", "count = 2");
-    let program = WORK.replacen("version = open", "version = open", 1).replacen(
-        "url = os.environ",
-        "os.chdir('/')\nurl = os.environ",
-        1,
-    );
+    let program = WORK.replacen("url = os.environ", "os.chdir('/')\nurl = os.environ", 1);
     site.start();
     for version in ["1", "2", "3"] {
         site.deploy_program(version, &program).fine();

@@ -24,12 +24,8 @@ fn seven_deploys_and_a_prune_leave_every_worker_on_the_newest_release() {
     }
     let report = site.until_all_on("7", 2);
     assert_eq!(of_workers(&report), (Verdict::Ok, "2 of 2 run release 7 and are ready".to_owned()));
-    let mut left: Vec<_> = std::fs::read_dir(site.root().join("releases"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    left.sort();
-    assert_eq!(left, ["3", "4", "5", "6", "7"]);
+    assert_eq!(site.current().as_deref(), Some("releases/7"));
+    assert_eq!(site.releases(), ["3", "4", "5", "6", "7"]);
     site.until_done_once(&pushed);
     site.run(&["status"]).fine();
 }
