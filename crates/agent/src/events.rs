@@ -6,7 +6,7 @@ use supervisor::{Ended, Event, Held, LastLines};
 pub(crate) fn tell(event: &Event) {
     match event {
         Event::Started { worker, pid, release } => tracing::info!(%worker, pid, release, "a worker was started"),
-        Event::Ready { worker, how, verified } => tracing::info!(%worker, how, verified, "a worker is ready"),
+        Event::Ready { worker, how, verified } => tracing::info!(%worker, %how, verified, "a worker is ready"),
         Event::NotReady { worker, waited, last } => {
             tracing::warn!(%worker, %waited, last = %text(last), "a worker has not become ready");
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use host::{Blind, Depth, FileId, How, ProcessId, Scan, Targets};
 use job::{Clock, HostName, Verdict};
 use release::{Found, Tree};
-use supervisor::{GenerationView, PoolView, Role, Snapshot, State, WorkerView};
+use supervisor::{GenerationView, PoolView, Role, Sign, Snapshot, State, WorkerView};
 use wire::v1::{ReadyBy, ReleaseReport, TreeReport, WorkerReport, WorkerState};
 
 use crate::code::what_it_is;
@@ -286,9 +286,7 @@ fn workers(snapshot: &Snapshot, current: Option<FileId>) -> Vec<WorkerReport> {
             for worker in &generation.workers {
                 let (state, ready, since) = match &worker.state {
                     State::Starting => (WorkerState::Starting, None, worker.since),
-                    State::Ready { how, since, verified } => {
-                        (WorkerState::Ready, Some(ready_by(how, *verified)), Some(*since))
-                    }
+                    State::Ready { how, since, .. } => (WorkerState::Ready, Some(ready_by(*how)), Some(*since)),
                     State::Draining { since } => (WorkerState::Draining, None, Some(*since)),
                     State::Backoff { .. } => (WorkerState::Backoff, None, worker.since),
                     State::Ended => (WorkerState::Ended, None, worker.since),
@@ -313,13 +311,13 @@ fn workers(snapshot: &Snapshot, current: Option<FileId>) -> Vec<WorkerReport> {
     all
 }
 
-fn ready_by(how: &str, verified: bool) -> ReadyBy {
-    match how {
-        _ if !verified => ReadyBy::Alive,
-        _ if how.contains("READY") => ReadyBy::Notify,
-        _ if how.contains("job") => ReadyBy::Job,
-        _ if how.contains("waits for work") => ReadyBy::Connected,
-        _ => ReadyBy::Spoke,
+fn ready_by(sign: Sign) -> ReadyBy {
+    match sign {
+        Sign::Notified => ReadyBy::Notify,
+        Sign::Spoke => ReadyBy::Spoke,
+        Sign::Connected => ReadyBy::Connected,
+        Sign::Finished => ReadyBy::Job,
+        Sign::Alive(_) => ReadyBy::Alive,
     }
 }
 

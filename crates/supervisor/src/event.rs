@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::Ended;
 use crate::roll::Held;
+use crate::sign::Sign;
 use crate::worker::{Generation, WorkerId};
 
 /// Something that happened. Whoever listens too slowly misses the oldest; the
@@ -24,8 +25,8 @@ pub enum Event {
     Ready {
         /// Which.
         worker: WorkerId,
-        /// By what, as a clause: "it sent READY=1".
-        how: String,
+        /// By what.
+        how: Sign,
         /// Whether something was proven by it.
         verified: bool,
     },

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::event::LastLines;
+use crate::sign::Sign;
 use crate::worker::{Generation, WorkerId};
 
 /// A roll on its way.
@@ -55,7 +56,7 @@ pub struct Confirmed {
     /// Its release.
     pub release: String,
     /// By what it is ready.
-    pub how: String,
+    pub how: Sign,
     /// Whether something was proven by that.
     pub verified: bool,
 }

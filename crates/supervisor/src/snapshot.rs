@@ -7,6 +7,7 @@ use crate::code::Dir;
 use crate::event::LastLines;
 use crate::exit::Ended;
 use crate::roll::Held;
+use crate::sign::Sign;
 use crate::worker::{Generation, WorkerId};
 
 /// How things stand, at one moment.
@@ -110,8 +111,8 @@ pub enum State {
     Starting,
     /// It is ready.
     Ready {
-        /// By what, as a clause.
-        how: String,
+        /// By what.
+        how: Sign,
         /// Since when.
         since: Timestamp,
         /// Whether something was proven by that.

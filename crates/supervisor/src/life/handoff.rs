@@ -127,7 +127,7 @@ impl Life {
                 && let Some(worker) = open.get_mut(&id)
             {
                 worker.ready.get_or_insert(IsReady {
-                    how: "it sent READY=1".into(),
+                    how: crate::sign::Sign::Notified,
                     wall: now.wall.0,
                     mono: now.mono.0,
                     verified: true,

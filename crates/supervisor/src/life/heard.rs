@@ -12,22 +12,12 @@ use crate::exit::{Class, Ended, Exit};
 use crate::fingerprint::Fingerprint;
 use crate::launch;
 use crate::plan::Phase;
-use crate::pool::Ready;
 use crate::process::{Stat, was_given};
 use crate::record::Refusal;
 use crate::restart::{after_end, is_fruitless};
+use crate::sign::Sign;
 use crate::supervisor::Told;
 use crate::worker::{Which, WorkerId};
-
-/// A sign that a worker is ready.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Sign {
-    Notified,
-    Spoke,
-    Connected,
-    Finished,
-    Alive(Span),
-}
 
 impl Life {
     pub(super) fn hear(&mut self, what: Happened) {
@@ -91,21 +81,20 @@ impl Life {
     fn sign(&mut self, id: &WorkerId, sign: Sign, now: Now) {
         let Some(at) = self.pool_of(id) else { return };
         let pool = &mut self.pools[at];
-        if !counts(pool.pool.ready, sign) {
+        if !sign.counts(pool.pool.ready) {
             return;
         }
-        let verified = !matches!(sign, Sign::Alive(_));
+        let verified = sign.is_proof();
         let Some(worker) = pool.worker_mut(id) else { return };
         match &mut worker.ready {
             Some(ready) if ready.verified || !verified => return,
             Some(ready) => {
                 // What was only believed is proven now.
                 ready.verified = true;
-                ready.how = sign.how();
+                ready.how = sign;
             }
             None => {
-                let how = sign.how();
-                worker.ready = Some(IsReady { how, wall: now.wall.0, mono: now.mono.0, verified });
+                worker.ready = Some(IsReady { how: sign, wall: now.wall.0, mono: now.mono.0, verified });
                 if worker.phase == Phase::Starting {
                     worker.phase = Phase::Ready { since: now.mono };
                 }
@@ -115,7 +104,7 @@ impl Life {
                 }
             }
         }
-        self.say(Event::Ready { worker: id.clone(), how: sign.how(), verified });
+        self.say(Event::Ready { worker: id.clone(), how: sign, verified });
     }
 
     fn ended(&mut self, id: &WorkerId, exit: Exit, refusal: Option<Refusal>, last: LastLines, now: Now) {
@@ -265,43 +254,4 @@ pub(super) struct Known {
     jobs: u64,
     ready_for: Span,
     was_ready: bool,
-}
-
-impl Sign {
-    fn how(self) -> String {
-        match self {
-            Self::Notified => "it sent READY=1".into(),
-            Self::Spoke => "it spoke to the queue".into(),
-            Self::Connected => "it waits for work".into(),
-            Self::Finished => "it finished a job".into(),
-            Self::Alive(span) => format!("it has lived for {span}"),
-        }
-    }
-}
-
-/// Whether a sign is one that the policy asks for.
-fn counts(policy: Ready, sign: Sign) -> bool {
-    match policy {
-        Ready::Auto => true,
-        Ready::Notify => sign == Sign::Notified,
-        Ready::Connect => matches!(sign, Sign::Spoke | Sign::Connected | Sign::Finished),
-        Ready::Job => sign == Sign::Finished,
-        Ready::Alive(_) => matches!(sign, Sign::Alive(_)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_policy_takes_its_own_signs() {
-        let all = [Sign::Notified, Sign::Spoke, Sign::Connected, Sign::Finished, Sign::Alive(Span::ZERO)];
-        let taken = |policy| all.map(|sign| counts(policy, sign));
-        assert_eq!(taken(Ready::Auto), [true; 5]);
-        assert_eq!(taken(Ready::Notify), [true, false, false, false, false]);
-        assert_eq!(taken(Ready::Connect), [false, true, true, true, false]);
-        assert_eq!(taken(Ready::Job), [false, false, false, true, false]);
-        assert_eq!(taken(Ready::Alive(Span::ZERO)), [false, false, false, false, true]);
-    }
 }

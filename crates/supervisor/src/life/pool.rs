@@ -18,6 +18,7 @@ use crate::plan::{self, Member, Phase};
 use crate::pool::Pool;
 use crate::restart::{Alarmed, Streak};
 use crate::roll::{Confirmed, Held};
+use crate::sign::Sign;
 use crate::worker::{Generation, WorkerId};
 
 /// What a generation is made from; another of these makes another generation.
@@ -84,7 +85,7 @@ pub(super) struct Worker {
 /// By what a worker is ready.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct IsReady {
-    pub(super) how: String,
+    pub(super) how: Sign,
     pub(super) wall: i64,
     pub(super) mono: i64,
     pub(super) verified: bool,
@@ -289,7 +290,7 @@ impl PoolLife {
                 worker: worker.id.clone(),
                 pid: worker.charge.reach.leader.pid,
                 release: release.clone(),
-                how: ready.how.clone(),
+                how: ready.how,
                 verified: ready.verified,
             })
         });

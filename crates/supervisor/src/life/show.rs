@@ -66,7 +66,7 @@ fn show_worker(team: &Team, worker: &Worker, now: Now) -> WorkerView {
     let state = match (worker.phase, &worker.ready) {
         (Phase::Starting, _) | (Phase::Ready { .. }, None) => State::Starting,
         (Phase::Ready { .. }, Some(ready)) => {
-            State::Ready { how: ready.how.clone(), since: Timestamp(ready.wall), verified: ready.verified }
+            State::Ready { how: ready.how, since: Timestamp(ready.wall), verified: ready.verified }
         }
         (Phase::Quieting { since, .. } | Phase::Stopping { since }, _) => State::Draining { since: wall(since) },
         (Phase::Killed, _) => State::Draining { since: now.wall },

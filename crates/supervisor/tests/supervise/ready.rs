@@ -15,7 +15,7 @@ async fn first_ready(pool: Pool, stage: &Stage, told: Option<Told>) -> (String, 
     let seen = until(&mut events, ready).await;
     let Some(Event::Ready { how, verified, .. }) = seen.last() else { panic!() };
     supervisor.stop().await;
-    (how.clone(), *verified)
+    (how.to_string(), *verified)
 }
 
 #[tokio::test]
