@@ -129,3 +129,63 @@ fn render(name: &str, what: minijinja::Value) -> String {
     let page = PAGES.get_template(name).expect("the page is part of the program");
     page.render(what).unwrap_or_else(|error| format!("this page cannot be shown: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::demo::operator::{Act, Ended};
+
+    fn view(report: Result<aloud_client::v1::AgentReport, String>) -> View {
+        View { report, act: None, paused: None, versions: BTreeMap::from([("66".to_owned(), 7)]) }
+    }
+
+    fn report() -> aloud_client::v1::AgentReport {
+        serde_json::from_value(json!({
+            "agent": "a", "version": "1", "at": "2026-12-01T09:00:00Z", "verdict": "critical",
+            "observations": [
+                {"subject": {"host": "demo"}, "at": "2026-12-01T09:00:00Z", "verdict": "ok", "what": "fine", "evidence": ["left out"]},
+                {"subject": {"workers": {"host": "demo", "pool": "mail"}}, "at": "2026-12-01T09:00:00Z", "verdict": "critical",
+                 "what": "1 worker is in a release that was removed", "evidence": ["it said <script>alert(1)</script>"]},
+            ],
+            "tree": {"root": "/srv", "current": "66", "releases": [{"id": "66", "note": "healthy"}, {"id": "65"}]},
+            "workers": [
+                {"id": "mail.1", "pool": "mail", "pid": 4711, "release": "65", "generation": 1, "state": "ready",
+                 "since": "2026-12-01T09:00:00Z", "current": false},
+            ],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_worst_comes_first_with_what_shows_it_and_nothing_is_markup() {
+        let html = now(&view(Ok(report())));
+        let (worst, fine) = (html.find("was removed"), html.find("fine"));
+        assert!(worst.unwrap() < fine.unwrap(), "{html}");
+        assert!(html.contains("&lt;script&gt;") && !html.contains("<script>") && !html.contains("left out"), "{html}");
+        assert!(
+            html.contains("4711") && html.contains("not current") && html.contains("version 7 <b>current</b>"),
+            "{html}"
+        );
+        assert!(html.contains("1 worker in it"), "{html}");
+    }
+
+    #[test]
+    fn an_agent_that_says_nothing_is_unknown_and_never_well() {
+        let silent = view(Err("no agent runs on this host".to_owned()));
+        let html = now(&silent);
+        assert!(html.contains("verdict unknown") && html.contains("no agent runs on this host"), "{html}");
+        assert!(html.contains("None runs.") && !html.contains("verdict ok"), "{html}");
+        assert_eq!(silent.in_a_word(), "How the host is is not known: no agent runs on this host.");
+    }
+
+    #[test]
+    fn an_act_is_under_way_until_it_has_ended() {
+        let mut view = view(Ok(report()));
+        view.act = Some(Act { what: "aloud deploy site".to_owned(), lines: vec!["fill".to_owned()], ended: None });
+        assert!(now(&view).contains("Under way") && view.in_a_word().starts_with("aloud deploy site: under way. "));
+        view.act = view.act.map(|act| Act { ended: Some(Ended::With(2)), ..act });
+        assert!(now(&view).contains("exit code 2") && now(&view).contains("verdict critical"));
+    }
+}
