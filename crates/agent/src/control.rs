@@ -17,7 +17,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use wire::v1::AgentReport;
 
 use crate::look::Users;
@@ -30,6 +30,8 @@ const MAX_LINE: u64 = 4 << 20;
 const MAX_SERVED: usize = 32;
 /// How long a command may take to say what it wants.
 const ASK_WITHIN: Duration = Duration::from_secs(5);
+/// How long an agent may take to become its newer self.
+const RENEWS_WITHIN: Duration = Duration::from_millis(1_500);
 /// How many lines may wait for a command that does not read.
 const MAX_BEHIND: usize = 1_000;
 
@@ -166,7 +168,7 @@ pub(crate) async fn serve(listener: UnixListener, answers: Arc<impl Answers>) {
             }
             Err(error) => {
                 tracing::warn!(%error, "a command could not be let in");
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                sleep(Duration::from_millis(200)).await;
             }
         }
     }
@@ -207,7 +209,7 @@ async fn put(write: &mut OwnedWriteHalf, answer: &Answer) -> io::Result<()> {
 pub async fn ask(dir: &Path, ask: &Ask, mut say: impl FnMut(&str)) -> Result<Answer, NoAnswer> {
     let path = dir.join(SOCKET);
     let no = |error: io::Error| NoAnswer { path: path.clone(), error };
-    let stream = UnixStream::connect(&path).await.map_err(no)?;
+    let stream = connect(&path).await.map_err(no)?;
     let (read, mut write) = stream.into_split();
     let mut line = serde_json::to_vec(ask).map_err(|error| no(io::Error::other(error)))?;
     line.push(b'\n');
@@ -222,6 +224,20 @@ pub async fn ask(dir: &Path, ask: &Ask, mut say: impl FnMut(&str)) -> Result<Ans
         match serde_json::from_slice(&line).map_err(|error| no(io::Error::other(error)))? {
             Answer::Say(line) => say(&line),
             last @ (Answer::Report(_) | Answer::Rolled(_) | Answer::InUse(_) | Answer::Refused(_)) => return Ok(last),
+        }
+    }
+}
+
+/// An agent that becomes its newer self is not there for a moment: its socket
+/// is, with nobody behind it.
+async fn connect(path: &Path) -> io::Result<UnixStream> {
+    let deadline = Instant::now() + RENEWS_WITHIN;
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && Instant::now() < deadline => {
+                sleep(Duration::from_millis(50)).await;
+            }
+            done => return done,
         }
     }
 }
