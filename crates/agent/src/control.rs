@@ -135,19 +135,22 @@ pub trait Answers: Send + Sync + 'static {
     fn answer(&self, ask: Ask, teller: Teller) -> impl Future<Output = Answer> + Send;
 }
 
-/// Opens the socket at `path`. One that a dead agent left is replaced; that no
-/// other agent lives is the caller's to know.
+/// Opens the socket at `path`, in the place of one that a dead agent, or this
+/// one's older self, has left; that no other agent lives is the caller's to
+/// know. There is never a moment without a socket.
 pub(crate) fn listen(path: &Path, owner: &Path) -> io::Result<UnixListener> {
-    match std::fs::remove_file(path) {
+    let draft = path.with_extension("new");
+    match std::fs::remove_file(&draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-    let (owner, own) = (std::fs::metadata(owner)?, std::fs::metadata(path)?);
+    let listener = UnixListener::bind(&draft)?;
+    std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o660))?;
+    let (owner, own) = (std::fs::metadata(owner)?, std::fs::metadata(&draft)?);
     if (owner.uid(), owner.gid()) != (own.uid(), own.gid()) {
-        std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid()))?;
+        std::os::unix::fs::chown(&draft, Some(owner.uid()), Some(owner.gid()))?;
     }
+    std::fs::rename(&draft, path)?;
     Ok(listener)
 }
 
