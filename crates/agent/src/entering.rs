@@ -1,14 +1,15 @@
 //! Commands of jobs and guards, run in the release that `current` leads to.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use job::time::SystemClock;
 use release::{Current, Layout, Tree, lease};
 use runner::{Code, Entered};
+use supervisor::guardian;
 
 use crate::code::what_it_is;
+use crate::settings::run_dir;
 use crate::trouble::Trouble;
 
 /// How often a release that is on its way out is tried again.
@@ -17,6 +18,8 @@ const TRIES: usize = 5;
 /// The current release, entered anew for each command and held while it runs.
 struct InTree {
     tree: Tree,
+    /// By this variable the guardian finds the command, if the agent dies.
+    mark: (String, String),
 }
 
 impl std::fmt::Debug for InTree {
@@ -26,10 +29,11 @@ impl std::fmt::Debug for InTree {
 }
 
 /// Where commands of jobs and guards are started: in the current release of the
-/// tree at `root`.
-pub fn exec_code(root: &Path) -> Result<Arc<dyn Code>, Trouble> {
+/// tree at `root`. They end with the agent whose folder is `dir`, however that
+/// ends.
+pub fn exec_code(root: &Path, dir: &Path) -> Result<Arc<dyn Code>, Trouble> {
     let tree = Tree::create(Layout::new(root), Arc::new(SystemClock::resume(None)))?;
-    Ok(Arc::new(InTree { tree }))
+    Ok(Arc::new(InTree { tree, mark: guardian::mark(&run_dir(dir)) }))
 }
 
 impl Code for InTree {
@@ -41,9 +45,8 @@ impl Code for InTree {
             let dir: PathBuf = self.tree.path_of(id);
             match lease::hold(&dir, *file_id) {
                 Ok(held) => {
-                    let env = vec![("ALOUD_RELEASE".to_owned(), id.as_str().to_owned())];
-                    let wrap: Vec<OsString> = Vec::new();
-                    return Ok(Entered { dir, env, pin: Some(Box::new(held)), wrap });
+                    let env = vec![("ALOUD_RELEASE".to_owned(), id.as_str().to_owned()), self.mark.clone()];
+                    return Ok(Entered { dir, env, pin: Some(Box::new(held)), ..Entered::default() });
                 }
                 // It was switched from and removed since: the next look finds the new one.
                 Err(gone) => last = format!("release {id}: {gone}"),

@@ -68,7 +68,7 @@ impl Settings {
 
     /// Where the agent keeps its sockets, pipes and records of processes.
     pub fn run_dir(&self) -> PathBuf {
-        self.dir.join("run")
+        run_dir(&self.dir)
     }
 
     /// The agent's folder in a tree, if nothing else is said.
@@ -92,4 +92,9 @@ impl Settings {
     pub fn pools(&self) -> Result<Vec<Pool>, Trouble> {
         self.workers.iter().map(|worker| worker.build(&self.dir)).collect()
     }
+}
+
+/// The same, of the agent whose folder is `dir`.
+pub(crate) fn run_dir(dir: &Path) -> PathBuf {
+    dir.join("run")
 }

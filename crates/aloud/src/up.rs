@@ -36,7 +36,7 @@ pub(crate) fn run(args: &UpArgs, found: Found, here: &Path) -> Result<Exit, Repo
     }
     let host = Host::decide(&found, here)?;
     let folder = found.folder(here);
-    let code = host.as_ref().map(|host| agent::exec_code(&host.root)).transpose()?;
+    let code = host.as_ref().map(|host| agent::exec_code(&host.root, &host.dir)).transpose()?;
     let plan = Plan { settings: Settings::decide(found.file)?, folder, create: false, exec: serve::Exec::Here(code) };
     match host {
         None => serve::serve(&plan),

@@ -59,6 +59,14 @@ impl Ward {
     }
 }
 
+/// A variable for a process that is started beside the workers and must not
+/// outlive their supervisor: by it the guardian of the folder `run_dir` finds
+/// it, and all that it started. There is nobody behind the socket.
+pub fn mark(run_dir: &Path) -> (String, String) {
+    let socket = RunDir::new(run_dir.to_owned()).sockets().join("command");
+    ("NOTIFY_SOCKET".to_owned(), socket.display().to_string())
+}
+
 /// Waits until the agent has died, then ends the workers that are recorded,
 /// and returns. Must run in a process with one thread.
 pub fn run(ward: &Ward) -> io::Result<()> {

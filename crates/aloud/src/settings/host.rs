@@ -155,7 +155,7 @@ impl Host {
     /// What an agent runs for a server elsewhere: the declared commands, in the
     /// current release.
     pub(crate) fn exec(&self, folder: &Path) -> Result<agent::Exec, Report> {
-        let code = agent::exec_code(&self.root)?;
+        let code = agent::exec_code(&self.root, &self.dir)?;
         let env: BTreeMap<String, String> = self.env().into_iter().collect();
         // Commands sign nothing; requests are the server's.
         let secret = runner::Secret::new(&[0; 32])?;

@@ -141,3 +141,37 @@ fn a_changed_configuration_makes_new_workers_in_the_same_agent() {
     assert_eq!(site.up().pid(), agent);
     assert!(site.pids().is_superset(&workers), "the worker that was there was kept");
 }
+
+#[test]
+fn a_command_of_a_job_runs_in_the_current_release_and_ends_with_up_however_that_ends() {
+    let handler = "[[handler]]\nkind = \"report\"\n\
+                   run = { exec = [\"sh\", \"-c\", \"echo $$ $(cat VERSION) $(pwd) >> ../../../reports; sleep 1000\"] }";
+    let mut site = Site::new("", &format!("count = 1\n{handler}"));
+    site.start();
+    site.deploy("1").fine();
+    site.run(&["push", "report"]).fine();
+    let book = site.scratch.path().join("reports");
+    let began = Instant::now();
+    let said = loop {
+        let said = std::fs::read_to_string(&book).unwrap_or_default();
+        if said.ends_with('\n') {
+            break said;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "it was not run: {}", site.up().log());
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let words: Vec<_> = said.split_whitespace().collect();
+    assert_eq!(words[1..], ["1", site.root().join("releases/1").canonicalize().unwrap().to_str().unwrap()]);
+    // It is in use, though `current` leads elsewhere by now.
+    site.deploy("2").fine();
+    site.deploy("3").fine();
+    let listed = site.run(&["releases"]).fine();
+    assert!(listed.out.contains(&format!("process {} (sh)", words[0])), "{}", listed.out);
+    let pid: u32 = words[0].parse().unwrap();
+    site.up.take().unwrap().kill();
+    let began = Instant::now();
+    while std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
+        assert!(began.elapsed() < Duration::from_secs(15), "it lives on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
