@@ -1,12 +1,11 @@
 //! The agent while it runs: one loop that looks, judges, records and tells.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aloud_client::Api;
 use job::observe::worst;
-use job::{Clock, Observation, PoolName, Span, Verdict};
+use job::{Clock, Observation, Span, Verdict};
 use release::{Layout, Tree};
 use runner::Runner;
 use supervisor::{Event, Supervisor};
@@ -26,10 +25,11 @@ use crate::notify::{Feed, Notifier, Outside, Progress, may_feed, status_line};
 use crate::proof::Proofs;
 use crate::record::Record;
 use crate::refusals::{self, Alone};
+use crate::remedy::{Remedies, Remedy};
 use crate::settings::Settings;
 use crate::stale::Origin;
 use crate::trouble::Trouble;
-use crate::truth::{Remark, Runs, judge};
+use crate::truth::{self, Remark, Runs, judge};
 
 /// How often everything is looked at, besides when something happens.
 const TICK: Duration = Duration::from_secs(2);
@@ -37,8 +37,6 @@ const TICK: Duration = Duration::from_secs(2);
 const SOONEST: Duration = Duration::from_millis(150);
 /// How long the supervisor may take to say how things stand.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// How often the declared command of watched processes may be run.
-const REMEDY_EVERY: Duration = Duration::from_secs(60);
 
 /// A running agent.
 pub struct Agent {
@@ -54,7 +52,7 @@ pub struct Agent {
     origin: Origin,
     notifier: Notifier,
     proofs: Proofs,
-    remedies: HashMap<PoolName, Instant>,
+    remedies: Remedies,
     blank: AgentReport,
     tasks: JoinSet<()>,
     /// Runs commands for the server.
@@ -123,7 +121,8 @@ impl Agent {
             )
         })?;
         let accepted = settings.accepted.clone();
-        let desk = Desk { supervisor: supervisor.clone(), poke, clock: clock.clone(), accepted };
+        let aided = watched.iter().filter(|one| !one.restart.is_empty()).map(|one| one.name.clone()).collect();
+        let desk = Desk { supervisor: supervisor.clone(), poke, clock: clock.clone(), accepted, aided };
         tasks.spawn(control::serve(listener, Arc::new(desk)));
         let link = Link {
             api,
@@ -144,7 +143,7 @@ impl Agent {
             origin: Origin::now(settings.program.clone(), settings.config.clone()),
             proofs: Proofs::new(tree, settings.releases.clone()),
             eyes: Arc::new(eyes),
-            remedies: HashMap::new(),
+            remedies: Remedies::default(),
             settings,
             clock,
             supervisor,
@@ -299,15 +298,22 @@ impl Agent {
         for pool in &seen.pools {
             let Some(watched) = self.eyes.watched.iter().find(|watched| watched.name == pool.name) else { continue };
             let astray = pool.processes.iter().any(|one| matches!(one.runs, Runs::Other(_) | Runs::Gone(_)));
-            let lately = self.remedies.get(&pool.name).is_some_and(|at| at.elapsed() < REMEDY_EVERY);
-            if !astray || watched.restart.is_empty() || lately {
+            let release = match &seen.current {
+                truth::Current::Release(id) => Some(id.clone()),
+                truth::Current::Not(_) => None,
+            };
+            if !astray
+                || watched.restart.is_empty()
+                || !self.remedies.may_run(&pool.name, release.as_deref(), Instant::now())
+            {
                 continue;
             }
-            self.remedies.insert(pool.name.clone(), Instant::now());
             let (name, command) = (pool.name.clone(), watched.restart.clone());
-            let dir = self.eyes.tree.current_path();
             tracing::warn!(%name, ?command, "these processes do not run the current release; the declared command is run");
-            self.tasks.spawn(async move { crate::remedy::run(&name, &command, &dir).await });
+            let log = self.settings.dir.join("logs").join(format!("{name}.restart.log"));
+            let remedy = Remedy { name: name.clone(), command, dir: self.eyes.tree.current_path(), log };
+            let task = self.tasks.spawn(remedy.run());
+            self.remedies.runs(name, release, task, Instant::now());
         }
         while self.tasks.try_join_next().is_some() {}
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::FileId;
-use job::{Clock, Span, Subject, Verdict};
+use job::{Clock, PoolName, Span, Subject, Verdict};
 use supervisor::{Failure, Held, Rolling, Scope, Step, Supervisor};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -20,6 +20,9 @@ use crate::look::{self, Accepted};
 const LOOK_WITHIN: Duration = Duration::from_secs(10);
 /// How often it is looked whether watched processes have followed.
 const AGAIN: Duration = Duration::from_millis(500);
+/// How long processes of others that no declared command moves may take to
+/// follow by themselves.
+const UNAIDED: Duration = Duration::from_secs(10);
 
 /// Who answers.
 pub(crate) struct Desk {
@@ -27,6 +30,8 @@ pub(crate) struct Desk {
     pub(crate) poke: mpsc::Sender<Poke>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) accepted: Accepted,
+    /// The processes of others that a declared command moves.
+    pub(crate) aided: BTreeSet<PoolName>,
 }
 
 impl Answers for Desk {
@@ -92,6 +97,7 @@ impl Desk {
     /// which may need a moment.
     async fn see(&self, mut rolled: Rolled, deadline: Instant, teller: &Teller) -> Answer {
         let mut waits = false;
+        let unaided = deadline.min(Instant::now() + UNAIDED);
         loop {
             let Some(report) = self.look().await else {
                 rolled.failed.push("the agent's loop does not come round".to_owned());
@@ -103,11 +109,13 @@ impl Desk {
                 .iter()
                 .filter(|one| matches!(one.subject, Subject::Workers { .. }) && one.verdict > Verdict::Warning)
                 .collect();
-            let theirs = |subject: &Subject| match subject {
-                Subject::Workers { pool, .. } => !owned.contains(pool),
+            let now = Instant::now();
+            let may_follow = |subject: &Subject| match subject {
+                Subject::Workers { pool, .. } if owned.contains(pool) => false,
+                Subject::Workers { pool, .. } => now < if self.aided.contains(pool) { deadline } else { unaided },
                 Subject::Host(_) | Subject::Releases(_) | Subject::Queue(_) => false,
             };
-            if astray.iter().any(|one| theirs(&one.subject)) && Instant::now() < deadline && rolled.failed.is_empty() {
+            if astray.iter().any(|one| may_follow(&one.subject)) && rolled.failed.is_empty() {
                 if !waits {
                     waits = true;
                     teller.say("waiting for processes that others start");

@@ -115,7 +115,8 @@ impl Hands for OnHost<'_> {
         if self.site.workers.is_empty() && !self.site.watches {
             return Rolled::NobodyToRoll;
         }
-        let within = self.site.workers.iter().map(patience).max().unwrap_or(Span::ZERO) + MARGIN;
+        let others = if self.site.watches { Span::from(crate::remedy::WITHIN) } else { Span::ZERO };
+        let within = self.site.workers.iter().map(patience).max().unwrap_or(Span::ZERO).max(others) + MARGIN;
         let follow = Ask::Follow { within };
         let answer = self.runtime.block_on(async {
             let limit = within.as_duration() + MARGIN.as_duration();

@@ -5,3 +5,4 @@ mod programs;
 mod roll;
 mod site;
 mod story;
+mod watched;
