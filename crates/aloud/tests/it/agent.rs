@@ -1,6 +1,7 @@
 //! Releases and workers: `aloud up`, `deploy`, `rollback`, `restart`, driven as
 //! their users drive them, over real trees and real processes.
 
+mod apart;
 mod programs;
 mod roll;
 mod site;
