@@ -16,7 +16,7 @@ pub trait Hands {
     /// Runs a command in a release that is being made, to its end.
     fn run(&self, task: &Task) -> Result<Done, Failure>;
 
-    /// Waits until every host has sealed this release. Called once, after the seal and before the switch.
+    /// Waits until every host has this release, whole. Called once, after the seal of a deploy and before the switch.
     fn barrier(&self, sealed: &Target) -> Go;
 
     /// Moves the workers to a release that `current` points at.
@@ -99,7 +99,7 @@ pub struct Target {
 pub enum Go {
     /// Every host has sealed it.
     Switch,
-    /// Some host has not, and will not.
+    /// Some host has not, and will not: why, as a clause.
     Abort(String),
 }
 

@@ -43,5 +43,5 @@ pub use meta::State;
 pub use prune::{Fate, Fated, Pruning, prune};
 pub use recover::{Mended, Recovery, recover};
 pub use settle::{abort, settle};
-pub use source::Source;
+pub use source::{Pack, Source};
 pub use tree::{Found, Layout, Tree};

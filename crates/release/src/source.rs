@@ -3,6 +3,7 @@
 mod fill;
 mod folder;
 mod git;
+mod pack;
 mod tarball;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use crate::error::{Error, Message, Trouble};
 use crate::tree::Tree;
 
 use fill::Filler;
+pub use pack::Pack;
 
 /// Where a release comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,6 +24,13 @@ pub enum Source {
     Folder(PathBuf),
     /// A `.tar`, `.tar.gz` or `.tgz` file.
     Tarball(PathBuf),
+    /// A tarball that came from elsewhere, packed or not.
+    Received {
+        /// What it was called there.
+        shown: String,
+        /// Where its bytes are.
+        file: PathBuf,
+    },
     /// A commit of a git repository, taken by the machine's own `git`.
     Git {
         /// Where the repository is: a path or an address.
@@ -64,10 +73,18 @@ impl Source {
         }
     }
 
+    /// Whether it lies on this machine, so that others cannot get it by themselves.
+    pub fn is_here(&self) -> bool {
+        match self {
+            Self::Folder(_) | Self::Tarball(_) | Self::Received { .. } => true,
+            Self::Git { repository, .. } => Path::new(repository).exists(),
+        }
+    }
+
     /// What Deployer calls the target: the branch, or where it comes from.
     pub(crate) fn target(&self) -> String {
         match self {
-            Self::Folder(_) | Self::Tarball(_) => self.to_string(),
+            Self::Folder(_) | Self::Tarball(_) | Self::Received { .. } => self.to_string(),
             Self::Git { reference, .. } => reference.clone(),
         }
     }
@@ -77,6 +94,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(path) | Self::Tarball(path) => write!(f, "{}", path.display()),
+            Self::Received { shown, .. } => f.write_str(shown),
             Self::Git { repository, reference } => write!(f, "{}#{reference}", without_password(repository)),
         }
     }
@@ -90,6 +108,9 @@ pub(crate) fn fill(tree: &Tree, release: &Dir, build: &Build) -> Result<Option<S
     let revision = match &build.source {
         Source::Folder(folder) => folder::copy(folder, tree, &build.exclude, &mut filler).map(|()| None),
         Source::Tarball(file) => tarball::unpack_file(file, build.strip, &mut filler).map(|()| None),
+        Source::Received { shown, file } => {
+            tarball::unpack_received(file, shown, build.strip, &mut filler).map(|()| None)
+        }
         Source::Git { repository, reference } => git::export(tree, repository, reference, &mut filler).map(Some),
     }?;
     filler.finish()?;

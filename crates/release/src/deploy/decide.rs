@@ -6,8 +6,8 @@
 //!    └───────────────── anything badly ────────────────────┴─ abort ─┘       └───┬───┘
 //!                                                                       hold, or switch back ─ roll back
 //! ```
-//! A resumed release enters at the barrier, a rollback at the switch, a confirmation at the roll. Pure: what happened comes in, the next step goes
-//! out.
+//! A resumed release and a rollback enter at the barrier, a confirmation at the roll. Pure: what happened comes in, the
+//! next step goes out.
 
 use super::{OnFailure, Step};
 use crate::journal::Act;
@@ -40,8 +40,7 @@ pub(super) fn next(facts: &Facts) -> Option<Step> {
     let Some((step, went)) = facts.last else {
         return match facts.act {
             Act::Deploy => Some(Step::Create),
-            Act::Resume => Some(Step::Barrier),
-            Act::Rollback => Some(Step::Switch),
+            Act::Resume | Act::Rollback => Some(Step::Barrier),
             Act::Confirm => Some(Step::Roll),
             Act::Prune => Some(Step::Prune),
         };
@@ -125,7 +124,7 @@ mod tests {
         let whole = [Create, Fill, Shared, Build, BootCheck, Seal, Barrier, Switch, Roll, Verify, Commit, Prune];
         assert_eq!(course(Act::Deploy, &[]), whole);
         assert_eq!(course(Act::Resume, &[]), whole[6..]);
-        assert_eq!(course(Act::Rollback, &[]), whole[7..]);
+        assert_eq!(course(Act::Rollback, &[]), whole[6..]);
         assert_eq!(course(Act::Confirm, &[]), whole[8..]);
     }
 
@@ -137,7 +136,8 @@ mod tests {
             assert_eq!(steps[steps.len() - 2..], [step, Abort], "{step:?}");
             assert!(!steps.contains(&Roll) && !steps.contains(&Prune), "{step:?}");
         }
-        assert_eq!(course(Act::Rollback, &[(Switch, BADLY)]), [Switch]);
+        assert_eq!(course(Act::Rollback, &[(Barrier, BADLY)]), [Barrier]);
+        assert_eq!(course(Act::Rollback, &[(Switch, BADLY)]), [Barrier, Switch]);
     }
 
     #[test]

@@ -137,7 +137,7 @@ impl<'r, 't> Run<'r, 't> {
         let over = self.record(step, Mark::Over, self.problem.as_ref().map(|problem| problem.what.clone()));
         self.warn_of("written down", over);
         let ended = match step {
-            Step::Abort | Step::Switch => return Err(self.not_switched()),
+            Step::Abort | Step::Barrier | Step::Switch => return Err(self.not_switched()),
             Step::Hold => Ended::Held { why },
             Step::SwitchBack | Step::RollBack => {
                 Ended::WentBack { why, rolled: self.rolled_back.take().unwrap_or(Rolled::NobodyToRoll) }
@@ -148,7 +148,6 @@ impl<'r, 't> Run<'r, 't> {
             | Step::Build
             | Step::BootCheck
             | Step::Seal
-            | Step::Barrier
             | Step::Roll
             | Step::Verify
             | Step::Commit
@@ -164,7 +163,7 @@ impl<'r, 't> Run<'r, 't> {
             return Error::Unsure(Message::new("it ended without a reason", "See `aloud releases`.", "deploy again"));
         };
         let step = name(problem.step);
-        let mut happened = if problem.step == Step::Switch {
+        let mut happened = if problem.step == Step::Switch || self.tx.act == Act::Rollback {
             problem.what.clone()
         } else {
             format!("release {release} was not finished, at the step {step}: {}", problem.what)

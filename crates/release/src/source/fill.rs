@@ -11,6 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, fchmod, linkat};
 
+use super::folder::Sink;
 use crate::dir::Dir;
 use crate::error::Trouble;
 
@@ -100,6 +101,20 @@ impl<'r> Filler<'r> {
 
     fn failed(&self, tried: &str, path: &Path, error: &io::Error) -> Trouble {
         Trouble::io(format!("{tried} `{}`", self.root.path().join(path).display()), error)
+    }
+}
+
+impl Sink for Filler<'_> {
+    fn folder(&mut self, path: &Path, mode: u32) -> Result<(), Trouble> {
+        Filler::folder(self, path, mode)
+    }
+
+    fn link(&mut self, path: &Path, text: &Path) -> Result<(), Trouble> {
+        Filler::link(self, path, text)
+    }
+
+    fn copy(&mut self, path: &Path, mode: u32, from: File) -> Result<(), Trouble> {
+        Filler::copy(self, path, mode, from)
     }
 }
 

@@ -1,22 +1,27 @@
-//! A folder, copied.
+//! A folder, copied into a release or packed for another host.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::fill::Filler;
 use crate::error::Trouble;
 use crate::tree::Tree;
 
 /// How deep a source may go.
 const DEEPEST: usize = 200;
 
+/// Where the files of a folder go.
+pub(super) trait Sink {
+    fn folder(&mut self, path: &Path, mode: u32) -> Result<(), Trouble>;
+    fn link(&mut self, path: &Path, text: &Path) -> Result<(), Trouble>;
+    fn copy(&mut self, path: &Path, mode: u32, from: File) -> Result<(), Trouble>;
+}
+
 /// Copies what lies in `from`, but for `.git` and what is excluded.
-pub(super) fn copy(from: &Path, tree: &Tree, exclude: &[String], filler: &mut Filler<'_>) -> Result<(), Trouble> {
-    let trouble = |error| Trouble::io(format!("read `{}`", from.display()), &error);
-    let real = from.canonicalize().map_err(trouble)?;
+pub(super) fn copy(from: &Path, tree: &Tree, exclude: &[String], sink: &mut dyn Sink) -> Result<(), Trouble> {
+    let real = real(from)?;
     if let Ok(root) = tree.root().canonicalize()
         && root.starts_with(&real)
     {
@@ -26,16 +31,19 @@ pub(super) fn copy(from: &Path, tree: &Tree, exclude: &[String], filler: &mut Fi
             "deploy from a folder that does not hold the tree",
         ));
     }
-    copy_below(&real, Path::new(""), exclude, filler, 0)
+    copy_below(&real, Path::new(""), exclude, sink, 0)
 }
 
-fn copy_below(
-    from: &Path,
-    below: &Path,
-    exclude: &[String],
-    filler: &mut Filler<'_>,
-    depth: usize,
-) -> Result<(), Trouble> {
+/// The same where there is no tree that could lie inside it.
+pub(super) fn pack(from: &Path, exclude: &[String], sink: &mut dyn Sink) -> Result<(), Trouble> {
+    copy_below(&real(from)?, Path::new(""), exclude, sink, 0)
+}
+
+fn real(from: &Path) -> Result<PathBuf, Trouble> {
+    from.canonicalize().map_err(|error| Trouble::io(format!("read `{}`", from.display()), &error))
+}
+
+fn copy_below(from: &Path, below: &Path, exclude: &[String], sink: &mut dyn Sink, depth: usize) -> Result<(), Trouble> {
     let here = from.join(below);
     let trouble = |error: std::io::Error| Trouble::io(format!("read `{}`", here.display()), &error);
     if depth > DEEPEST {
@@ -60,14 +68,14 @@ fn copy_below(
         let found = fs::symlink_metadata(&full).map_err(trouble)?;
         let kind = found.file_type();
         if kind.is_dir() {
-            filler.folder(&path, found.mode())?;
-            copy_below(from, &path, exclude, filler, depth + 1)?;
+            sink.folder(&path, found.mode())?;
+            copy_below(from, &path, exclude, sink, depth + 1)?;
         } else if kind.is_symlink() {
-            filler.link(&path, &fs::read_link(&full).map_err(trouble)?)?;
+            sink.link(&path, &fs::read_link(&full).map_err(trouble)?)?;
         } else if kind.is_file() {
             let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
             let file: File = fs::OpenOptions::new().read(true).custom_flags(flags).open(&full).map_err(trouble)?;
-            filler.copy(&path, found.mode(), file)?;
+            sink.copy(&path, found.mode(), file)?;
         } else {
             return Err(Trouble::ours(
                 format!("copy `{}`", full.display()),

@@ -3,7 +3,7 @@
 //! A bare copy of the repository stays in `.aloud/repo`, so that only what is new is fetched. `git` is the one program
 //! that this crate runs; it asks nobody for a password, and it is ended if it takes too long.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -53,6 +53,29 @@ pub(super) fn export(
     };
     mirror.archive(&commit, filler)?;
     Ok(commit)
+}
+
+/// The whole hash of what a reference of a repository on this machine means.
+pub(super) fn commit_here(repository: &Path, reference: &str) -> Result<String, Trouble> {
+    here(repository).commit(reference)
+}
+
+/// Writes a commit of a repository on this machine as a tarball.
+pub(super) fn archive_here(repository: &Path, commit: &str, out: &mut dyn Write) -> Result<(), Trouble> {
+    let here = here(repository);
+    let mut git = here.start(&["archive", "--format=tar", commit], Some(&here.at))?;
+    let mut stdout = git.stdout.take().expect("it was asked for");
+    let copied = std::io::copy(&mut stdout, out).map_err(|error| Trouble::io("pass the commit on", &error));
+    // If nobody reads on, git is not to wait for that.
+    drop(stdout);
+    let ended = here.end(git);
+    copied.and(ended.map(|_| ()))
+}
+
+fn here(repository: &Path) -> Mirror {
+    let inside = repository.join(".git");
+    let at = if inside.exists() { inside } else { repository.to_owned() };
+    Mirror { at, shown: repository.display().to_string() }
 }
 
 struct Mirror {

@@ -1,7 +1,7 @@
 //! A tarball, unpacked.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -21,10 +21,28 @@ pub(super) fn unpack_file(file: &Path, strip: bool, filler: &mut Filler<'_>) -> 
     } else {
         unpack(opened, &shown, strip, filler)?
     };
+    some(entries, &shown)
+}
+
+fn some(entries: usize, shown: &str) -> Result<(), Trouble> {
     if entries == 0 {
         return Err(Trouble::ours(format!("unpack `{shown}`"), "there is nothing in it", "see how it was made"));
     }
     Ok(())
+}
+
+/// Unpacks a file whose name says nothing: its first bytes tell whether it is packed.
+pub(super) fn unpack_received(file: &Path, shown: &str, strip: bool, filler: &mut Filler<'_>) -> Result<(), Trouble> {
+    const GZIP: [u8; 2] = [0x1f, 0x8b];
+    let trouble = |error| Trouble::io(format!("open what was received of `{shown}`"), &error);
+    let mut opened = BufReader::new(File::open(file).map_err(trouble)?);
+    let is_packed = opened.fill_buf().map_err(trouble)?.starts_with(&GZIP);
+    let entries = if is_packed {
+        unpack(MultiGzDecoder::new(opened), shown, strip, filler)?
+    } else {
+        unpack(opened, shown, strip, filler)?
+    };
+    some(entries, shown)
 }
 
 /// Unpacks a stream. Answers how many files, folders and links there were.

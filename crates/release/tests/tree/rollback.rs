@@ -1,6 +1,6 @@
 //! Back to an older release.
 
-use release::{Ended, OnFailure, Options, Rolled, State, confirm, resume, rollback};
+use release::{Ended, Error, Go, OnFailure, Options, Rolled, State, confirm, resume, rollback};
 
 use crate::scratch::{Scratch, Script, id, options};
 
@@ -42,6 +42,18 @@ fn a_rollback_that_does_not_work_is_undone() {
     let outcome = rollback(&scratch.tree(), None, None, &options(), &script).unwrap();
     assert!(matches!(outcome.ended, Ended::WentBack { .. }), "{outcome:?}");
     assert_eq!((scratch.version().as_str(), scratch.states()), ("two", vec!["2 healthy".into(), "1 failed".into()]));
+}
+
+#[test]
+fn another_host_that_cannot_go_back_stops_a_rollback_and_nothing_is_changed() {
+    let scratch = Scratch::new();
+    scratch.deploy("one");
+    scratch.deploy("two");
+    let script = Script { go: Go::Abort("web2 has no older release".into()), ..Script::default() };
+    let error = rollback(&scratch.tree(), None, None, &options(), &script).unwrap_err();
+    assert!(matches!(error, Error::Aborted(_)), "{error}");
+    assert!(error.to_string().starts_with("web2 has no older release\n  Nothing was switched"), "{error}");
+    assert_eq!((scratch.version().as_str(), scratch.states()), ("two", vec!["2 healthy".into(), "1 healthy".into()]));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use release::{Build, Error, Source, deploy};
+use release::{Build, Error, Pack, Source, deploy};
 
 use crate::scratch::{Scratch, Script, options};
 
@@ -233,4 +233,38 @@ fn needs_git_a_branch_a_tag_and_a_commit_are_taken_with_their_whole_hash() {
     let source = Source::Git { repository: scratch.path("nowhere").display().to_string(), reference: "main".into() };
     let said = refused(&scratch, &Build::new(source));
     assert!(said.contains("with git: "), "{said}");
+}
+
+#[test]
+fn what_is_packed_for_another_host_becomes_the_same_release_there() {
+    let scratch = Scratch::new();
+    let long = "a/".to_owned() + &"long".repeat(50);
+    let from = scratch.path("from");
+    std::fs::create_dir_all(from.join("bin/skipped")).unwrap();
+    std::fs::create_dir_all(from.join(".git")).unwrap();
+    std::fs::create_dir_all(from.join("a")).unwrap();
+    std::fs::write(from.join("bin/skipped/x"), "x").unwrap();
+    std::fs::write(from.join("bin/run"), "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(from.join("bin/run"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(from.join(&long), "deep").unwrap();
+    symlink("bin/run", from.join("link")).unwrap();
+    let pack = Pack::new(&Source::Folder(from)).unwrap();
+    let file = scratch.path("received");
+    pack.write(&["skipped".into()], &mut std::fs::File::create(&file).unwrap()).unwrap();
+    let release = deployed(&scratch, &Build::new(Source::Received { shown: "ute's build".into(), file }));
+    assert_eq!(std::fs::read_to_string(release.join(&long)).unwrap(), "deep");
+    assert_eq!(std::fs::metadata(release.join("bin/run")).unwrap().mode() & 0o777, 0o755);
+    assert_eq!(std::fs::read_link(release.join("link")).unwrap(), Path::new("bin/run"));
+    assert!(!release.join("bin/skipped").exists() && !release.join(".git").exists());
+}
+
+#[test]
+fn a_packed_tarball_goes_as_it_is_and_is_known_without_its_name() {
+    let scratch = Scratch::new();
+    let built = tarball(&scratch, "made.tar.gz", |tar| file(tar, "made/VERSION", "1"));
+    let received = scratch.path("received");
+    Pack::new(&built.source).unwrap().write(&[], &mut std::fs::File::create(&received).unwrap()).unwrap();
+    let source = Source::Received { shown: "made.tar.gz".into(), file: received };
+    let release = deployed(&scratch, &Build { strip: true, ..Build::new(source) });
+    assert_eq!(std::fs::read_to_string(release.join("VERSION")).unwrap(), "1");
 }

@@ -147,8 +147,8 @@ impl Run<'_, '_> {
             Go::Switch => Ok("every host has it".into()),
             Go::Abort(why) => Err(Problem {
                 step: Step::Barrier,
-                what: format!("another host is not ready: {why}"),
-                hint: "see what is wrong there, and deploy again".into(),
+                what: why,
+                hint: "see why, and try again".into(),
                 output: Vec::new(),
                 by_system: false,
                 any_new_ready: false,
