@@ -27,11 +27,11 @@ pub(crate) struct DeployArgs {
     pub(crate) strip: bool,
 
     /// Go on with a release that was made and never switched to
-    #[arg(long, conflicts_with_all = ["source", "abort"])]
+    #[arg(long, conflicts_with_all = ["source", "abort", "hosts", "all_or_none"])]
     pub(crate) resume: bool,
 
     /// Give up what an interrupted deploy has left
-    #[arg(long, conflicts_with = "source")]
+    #[arg(long, conflicts_with_all = ["source", "hosts", "all_or_none"])]
     pub(crate) abort: bool,
 
     /// Do not remove old releases at the end
@@ -42,8 +42,44 @@ pub(crate) struct DeployArgs {
     #[arg(long, value_name = "SPAN", default_value = "0s")]
     pub(crate) wait: Span,
 
+    /// Be one host's part of a deploy on several, as another aloud says over
+    /// stdin
+    #[arg(long, hide = true)]
+    pub(crate) part: bool,
+
+    #[command(flatten)]
+    pub(crate) hosts: HostsArgs,
+
     #[command(flatten)]
     pub(crate) verdict: VerdictArgs,
+}
+
+/// Which hosts, and how they are reached.
+#[derive(ClapArgs, Debug, Default)]
+pub(crate) struct HostsArgs {
+    /// A host to do it on, as `ssh` knows it, or `localhost` for this one;
+    /// again for each further one. By default `hosts` in [release], or else
+    /// this host alone. All have the release ready before any switches to it
+    #[arg(long = "host", value_name = "HOST", help_heading = "Other hosts")]
+    pub(crate) hosts: Vec<String>,
+
+    /// If it does not work on one of the hosts, go back on all
+    #[arg(long, help_heading = "Other hosts")]
+    pub(crate) all_or_none: bool,
+
+    /// An option for `ssh`: `Port=2222` is given to it with `-o`, and what
+    /// begins with `-` as it is: `-F/etc/ssh/deploy`
+    #[arg(long, value_name = "OPTION", help_heading = "Other hosts", allow_hyphen_values = true)]
+    pub(crate) ssh_option: Vec<String>,
+
+    /// The configuration on the other hosts
+    #[arg(long, value_name = "PATH", help_heading = "Other hosts", default_value = "/etc/aloud/aloud.toml")]
+    pub(crate) remote_config: String,
+
+    /// How aloud is run on the other hosts: a path, or what their shell
+    /// understands, such as `sudo -n aloud`
+    #[arg(long, value_name = "PATH", help_heading = "Other hosts", default_value = "aloud")]
+    pub(crate) remote_aloud: String,
 }
 
 /// How a command ends that changed something.
@@ -73,6 +109,9 @@ pub(crate) struct RollbackArgs {
     /// How long to wait for another deploy to end
     #[arg(long, value_name = "SPAN", default_value = "0s")]
     pub(crate) wait: Span,
+
+    #[command(flatten)]
+    pub(crate) hosts: HostsArgs,
 
     #[command(flatten)]
     pub(crate) verdict: VerdictArgs,

@@ -215,9 +215,9 @@ section! {
         /// `rollback` if none does.
         on_failure: OnFailure = Example("\"rollback\"");
 
-        /// Other hosts with the same tree, as `ssh` knows them. `aloud deploy`
-        /// reaches them besides this one; all have a sound release before any
-        /// switches.
+        /// The hosts that `aloud deploy` and `aloud rollback` reach over `ssh`, as
+        /// that knows them; `localhost` is this one. Without any it is this host
+        /// alone. All have the release ready before any switches to it.
         hosts: Vec<String> = Default("[]");
     }
 }

@@ -4,6 +4,6 @@
 mod apart;
 mod programs;
 mod roll;
-mod site;
+pub(crate) mod site;
 mod story;
 mod watched;

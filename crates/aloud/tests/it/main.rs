@@ -9,6 +9,7 @@ mod commands;
 mod demo;
 mod disk;
 mod handlers;
+mod hosts;
 mod kill;
 mod packaging;
 mod refusals;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use aloud_client::v1::{AgentReport, PushJob, WorkerState};
@@ -19,12 +20,26 @@ pub(crate) const WORK: &str = include_str!("work.py");
 /// usual.
 pub(crate) fn declared(release: &str, worker: &str) -> String {
     let unless = |key: &str, usual: &str| if worker.contains(key) { String::new() } else { format!("{usual}\n") };
+    let settle = if release.contains("settle") { "" } else { "settle = \"0s\"\n" };
     let within = unless("ready_within", "ready_within = \"20s\"");
     let command = unless("command", "command = [\"python3\", \"work.py\"]");
     format!(
-        "[release]\nroot = \"srv\"\naccept_unknown = [\"*\"]\nsettle = \"0s\"\n{release}\n\n[[worker]]\nname = \"mail\"\n\
+        "[release]\nroot = \"srv\"\naccept_unknown = [\"*\"]\n{settle}{release}\n\n[[worker]]\nname = \"mail\"\n\
          {command}min_ready = \"0s\"\n{within}stop = {{ within = \"10s\" }}\n{worker}\n"
     )
+}
+
+/// A port that nobody listens on and no other test of this process is given: below
+/// those that the system gives out by itself.
+fn port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + u16::try_from(std::process::id() % 100).unwrap() * 100;
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 10_000;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A host of a test's own.
@@ -45,8 +60,7 @@ impl Site {
     /// A host whose configuration says all this, besides its server.
     pub(crate) fn with(config: &str) -> Self {
         let scratch = Scratch::new();
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let site = Self { port: free.local_addr().unwrap().port(), scratch, up: None };
+        let site = Self { port: port(), scratch, up: None };
         site.configure(config);
         site
     }
