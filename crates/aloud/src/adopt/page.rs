@@ -145,8 +145,7 @@ fn remarks(out: &mut impl Write, indent: &str, remarks: &[Remark]) -> io::Result
 
 fn of_framework(framework: &Framework) -> String {
     let workers: Vec<_> = framework.workers.iter().map(|(command, count)| format!("{count} `{command}`")).collect();
-    let workers =
-        if workers.is_empty() { "no queue worker runs".to_owned() } else { format!("{} run", workers.join(", ")) };
+    let workers = if workers.is_empty() { "no queue worker was seen".to_owned() } else { workers.join(", ") };
     let settings = framework.settings.iter().map(|(name, value)| format!("\n  {name}={value}"));
     format!("{}: {workers}{}", framework.name, settings.collect::<String>())
 }

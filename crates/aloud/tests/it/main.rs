@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what is unexpected here fails the test")]
 
+mod adopt;
 mod agent;
 mod agents;
 mod commands;

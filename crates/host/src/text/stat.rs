@@ -116,6 +116,15 @@ mod tests {
     }
 
     #[test]
+    fn a_terminal_is_told_by_its_number() {
+        let read = |terminal: &str| {
+            let rest = REST.replacen(" 0 -1 ", &format!(" {terminal} -1 "), 1);
+            stat(format!("1 (x) S {rest} {MEMORY}").as_bytes()).unwrap().terminal
+        };
+        assert_eq!((read("0"), read("34816")), (0, 34_816));
+    }
+
+    #[test]
     fn half_a_line_is_no_line() {
         let whole = format!("4711 (x) S {REST} {MEMORY}");
         assert!(!stat(whole.as_bytes()).unwrap().may_be_starting());

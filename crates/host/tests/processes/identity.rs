@@ -1,11 +1,11 @@
 //! Which process, and whose child.
 
-use host::process::{ancestors, children, of, started, still_runs, this};
+use host::process::{ancestors, children, folder_changed, has_terminal, of, started, still_runs, this, variable};
 use host::{ProcessId, Seen, machine};
 use job::time::SystemClock;
 use job::{Clock, Span};
 
-use crate::real::{Running, kill_uncollected, known};
+use crate::real::{Running, Tree, kill_uncollected, known};
 
 #[test]
 fn a_process_is_known_by_its_number_and_its_start() {
@@ -53,6 +53,32 @@ fn the_start_of_a_process_is_told_by_the_wall_clock() {
     let near = Span::from_secs(3);
     assert!(at + near > before && clock.now().wall + near > at, "{at} is not near {before}");
     assert!(known(machine::booted()) < at);
+}
+
+#[test]
+fn one_variable_is_told_and_no_other() {
+    let mut command = std::process::Command::new("sleep");
+    command.arg("600").env("GROUP", "mail=1").env("GROUPS", "other").env("EMPTY", "");
+    let running = Running::start(&mut command);
+    let told = |name: &str| known(variable(running.id, name)).map(|value| value.into_string().unwrap());
+    assert_eq!(told("GROUP").as_deref(), Some("mail=1"));
+    assert_eq!(told("EMPTY").as_deref(), Some(""));
+    assert_eq!(told("GROU"), None);
+    assert_eq!(variable(ProcessId { start: running.id.start - 1, ..running.id }, "GROUP"), Seen::Gone);
+    // Whoever starts it hands on the terminal, or that there is none.
+    assert_eq!(has_terminal(running.id), has_terminal(known(this())));
+}
+
+#[test]
+fn when_a_folder_was_removed_under_a_process_is_told() {
+    let tree = Tree::new();
+    let release = tree.release("60");
+    let running = Running::in_folder(&release.path);
+    let before = SystemClock::resume(None).now().wall;
+    release.remove();
+    let at = known(folder_changed(running.id));
+    let near = Span::from_secs(3);
+    assert!(at + near > before && before + near > at, "{at} is not near {before}");
 }
 
 #[test]

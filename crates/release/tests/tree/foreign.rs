@@ -43,6 +43,20 @@ fn deployers_releases_are_listed_with_who_when_and_how() {
 }
 
 #[test]
+fn deployers_lock_is_told_and_a_tree_is_claimed_once() {
+    let scratch = deployers();
+    assert_eq!(scratch.tree().deployers_lock().unwrap(), None);
+    scratch.write("app/.dep/deploy.lock", "alice\n");
+    let (who, since) = scratch.tree().deployers_lock().unwrap().unwrap();
+    assert!(who == "alice" && since.0 > 0, "{who} {since}");
+    assert!(!scratch.path("app/.aloud").exists(), "to look writes nothing");
+    scratch.tree().claim().unwrap();
+    scratch.tree().claim().unwrap();
+    assert!(scratch.path("app/.aloud").is_dir());
+    assert_eq!(scratch.tree().kind().unwrap(), Kind::Deployer, "it stays theirs");
+}
+
+#[test]
 fn a_deploy_in_deployers_tree_leaves_what_deployer_reads() {
     let scratch = deployers();
     assert_eq!(scratch.deploy("one").release, id("68"));
