@@ -10,7 +10,7 @@ use release::{Layout, Tree};
 use runner::Runner;
 use supervisor::{Event, Supervisor};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use wire::v1::AgentReport;
 
@@ -81,6 +81,8 @@ enum Heard {
     Poke(Poke),
     /// Events were missed: the next look tells all that counts.
     Behind,
+    /// The commands that ran for the server have ended.
+    Drained,
 }
 
 impl Agent {
@@ -98,8 +100,8 @@ impl Agent {
         let shared = Arc::new(Shared::default());
         let supervisor = supervisor::Options {
             run_dir: settings.run_dir(),
-            launcher: settings.own("launch"),
-            guardian: settings.own("guardian"),
+            launcher: Settings::own("launch"),
+            guardian: Settings::own("guardian"),
             clock: clock.clone(),
             source: Arc::new(FromTree { tree: tree.clone(), env: settings.env.clone() }),
             quiet: Arc::new(ByServer(shared.clone())),
@@ -165,17 +167,35 @@ impl Agent {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looked: Option<Instant> = None;
         let mut is_ready = false;
+        // It becomes another as soon as this has ended; until then it does what
+        // it always does.
+        let mut drains: Option<JoinHandle<()>> = None;
         loop {
             let heard = tokio::select! {
                 biased;
                 () = &mut stop => Heard::Stop,
                 Some(poke) = self.pokes.recv() => Heard::Poke(poke),
+                () = ended(&mut drains) => Heard::Drained,
                 event = self.events.recv() => event.map_or(Heard::Behind, Heard::Event),
                 _ = ticks.tick() => Heard::Tick,
             };
             let mut waits = None;
             match heard {
-                Heard::Stop => return Ok(self.stop().await),
+                Heard::Stop => {
+                    let drained = async {
+                        if drains.is_some() {
+                            ended(&mut drains).await;
+                        }
+                    };
+                    let (how, ()) = tokio::join!(self.stop(), drained);
+                    return Ok(how);
+                }
+                Heard::Drained => {
+                    self.notifier.reloading(crate::notify::monotonic_usec());
+                    self.tasks.shutdown().await;
+                    self.supervisor.handoff().await.map_err(Trouble::from)?;
+                    return Ok(Ended::Replace);
+                }
                 Heard::Event(event) => {
                     tell(&event);
                     // Others may follow; they are seen together.
@@ -196,17 +216,18 @@ impl Agent {
                 is_ready = true;
                 self.notifier.ready();
             }
-            if let Some(change) = self.origin.look() {
+            if drains.is_none()
+                && let Some(change) = self.origin.look()
+            {
                 match crate::handover::fits(&self.settings).await {
                     Ok(()) => {
                         tracing::info!("{}: the agent goes on as the new one", change.what());
-                        self.notifier.reloading(crate::notify::monotonic_usec());
-                        if let Some(runner) = self.runner.take() {
-                            runner.stop().await;
-                        }
-                        self.tasks.shutdown().await;
-                        self.supervisor.handoff().await.map_err(Trouble::from)?;
-                        return Ok(Ended::Replace);
+                        let runner = self.runner.take();
+                        drains = Some(tokio::spawn(async move {
+                            if let Some(runner) = runner {
+                                runner.stop().await;
+                            }
+                        }));
                     }
                     Err(why) => {
                         tracing::error!("{}, and cannot be used: {why}", change.what());
@@ -340,6 +361,15 @@ impl Agent {
         if feed == Feed::Yes {
             self.notifier.watchdog();
         }
+    }
+}
+
+/// Returns when a task has ended; never, if there is none.
+async fn ended(task: &mut Option<JoinHandle<()>>) {
+    match task {
+        // One that panicked has ended, too.
+        Some(task) => drop(task.await),
+        None => std::future::pending().await,
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use wire::v1::AgentReport;
 
@@ -32,6 +33,8 @@ const MAX_SERVED: usize = 32;
 const ASK_WITHIN: Duration = Duration::from_secs(5);
 /// How long an agent may take to become its newer self.
 const RENEWS_WITHIN: Duration = Duration::from_millis(1_500);
+/// How often an agent may become its newer self while it is asked.
+const MAX_CUTS: u32 = 3;
 /// How many lines may wait for a command that does not read.
 const MAX_BEHIND: usize = 1_000;
 
@@ -154,15 +157,18 @@ pub(crate) fn listen(path: &Path, owner: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Serves commands for as long as it is polled.
+/// Serves commands for as long as it is polled. Dropped, it cuts off those that
+/// wait for an answer.
 pub(crate) async fn serve(listener: UnixListener, answers: Arc<impl Answers>) {
     let places = Arc::new(Semaphore::new(MAX_SERVED));
+    let mut served = JoinSet::new();
     loop {
+        while served.try_join_next().is_some() {}
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let answers = answers.clone();
-                tokio::spawn(async move {
+                served.spawn(async move {
                     if let Err(error) = attend(stream, &*answers).await {
                         tracing::debug!(%error, "a command on the control socket went away");
                     }
@@ -209,26 +215,43 @@ async fn put(write: &mut OwnedWriteHalf, answer: &Answer) -> io::Result<()> {
 
 /// Asks the agent whose folder this is. `say` is given each line that tells how
 /// it goes.
+///
+/// An agent that becomes its newer self answers nobody any more; then it is
+/// asked again. It may have heard the first time: to ask twice changes nothing,
+/// but that a restart may be done twice.
 pub async fn ask(dir: &Path, ask: &Ask, mut say: impl FnMut(&str)) -> Result<Answer, NoAnswer> {
     let path = dir.join(SOCKET);
-    let no = |error: io::Error| NoAnswer { path: path.clone(), error };
-    let stream = connect(&path).await.map_err(no)?;
-    let (read, mut write) = stream.into_split();
-    let mut line = serde_json::to_vec(ask).map_err(|error| no(io::Error::other(error)))?;
+    for _ in 0..MAX_CUTS {
+        match ask_once(&path, ask, &mut say).await {
+            Err(error) if was_cut(&error) => {}
+            done => return done.map_err(|error| NoAnswer { path, error }),
+        }
+    }
+    ask_once(&path, ask, &mut say).await.map_err(|error| NoAnswer { path, error })
+}
+
+async fn ask_once(path: &Path, ask: &Ask, say: &mut impl FnMut(&str)) -> io::Result<Answer> {
+    let (read, mut write) = connect(path).await?.into_split();
+    let mut line = serde_json::to_vec(ask)?;
     line.push(b'\n');
-    write.write_all(&line).await.map_err(no)?;
+    write.write_all(&line).await?;
     let mut read = BufReader::new(read);
     loop {
         let mut line = Vec::new();
-        (&mut read).take(MAX_LINE).read_until(b'\n', &mut line).await.map_err(no)?;
-        if line.is_empty() {
-            return Err(no(io::Error::new(io::ErrorKind::UnexpectedEof, "the agent ended before it answered")));
+        (&mut read).take(MAX_LINE).read_until(b'\n', &mut line).await?;
+        if !line.ends_with(b"\n") {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the agent ended before it answered"));
         }
-        match serde_json::from_slice(&line).map_err(|error| no(io::Error::other(error)))? {
+        match serde_json::from_slice(&line)? {
             Answer::Say(line) => say(&line),
             last @ (Answer::Report(_) | Answer::Rolled(_) | Answer::InUse(_) | Answer::Refused(_)) => return Ok(last),
         }
     }
+}
+
+/// Whether the agent was there and ended before it answered.
+fn was_cut(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
 /// An agent that becomes its newer self is not there for a moment: its socket
@@ -299,6 +322,24 @@ mod tests {
         assert_eq!(said, ["within 5s", "mail: 1 of 2 is ready"]);
         let last = ask(dir.path(), &Ask::Report, |_| ()).await.unwrap();
         assert!(matches!(last, Answer::Refused(why) if why == "not now"));
+        server.abort();
+    }
+
+    #[tokio::test]
+    async fn who_is_cut_off_asks_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = listen(&dir.path().join(SOCKET), dir.path()).unwrap();
+        let asked = tokio::spawn({
+            let dir = dir.path().to_owned();
+            async move { ask(&dir, &Ask::Follow { within: Span::from_secs(5) }, |_| ()).await }
+        });
+        // It has heard, and becomes another.
+        let (mut stream, _) = old.accept().await.unwrap();
+        stream.read_u8().await.unwrap();
+        stream.write_all(b"{\"say\":\"half").await.unwrap();
+        let server = fake(dir.path()).await;
+        drop((old, stream));
+        assert!(matches!(asked.await.unwrap().unwrap(), Answer::Rolled(Rolled { any_ready: true, .. })));
         server.abort();
     }
 

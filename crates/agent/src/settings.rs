@@ -83,9 +83,11 @@ impl Settings {
         rest.trim_end_matches('/').replace("localhost", "127.0.0.1").parse().ok()
     }
 
-    /// How the launcher and the guardian are started.
-    pub(crate) fn own(&self, command: &str) -> Vec<OsString> {
-        vec![self.program.clone().into_os_string(), command.into()]
+    /// How the launcher and the guardian are started: as the program that this
+    /// process is, and not what is installed where it was. That may be gone, or
+    /// no program, and workers are started all the same.
+    pub(crate) fn own(command: &str) -> Vec<OsString> {
+        vec!["/proc/self/exe".into(), command.into()]
     }
 
     /// The pools of workers that are declared.

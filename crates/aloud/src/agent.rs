@@ -41,7 +41,7 @@ pub(crate) fn run(args: &AgentArgs, found: &Found, here: &Path) -> Result<Exit, 
         let mut signals = Signals::listen()?;
         let notifier = Notifier::from_env(|name| std::env::var_os(name));
         let agent = Agent::start(settings.clone(), Arc::new(SystemClock::resume(None)), notifier).await?;
-        announce(&host)?;
+        announce(&host);
         let ended = agent.run(async {
             tracing::info!("{} asks the agent to stop: its workers finish what they do", signals.asked().await);
         });
@@ -56,12 +56,18 @@ pub(crate) fn run(args: &AgentArgs, found: &Found, here: &Path) -> Result<Exit, 
     }
 }
 
-/// Says on stdout that it looks after the host.
-pub(crate) fn announce(host: &Host) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "agent {} {}", host.name, host.root.display())?;
-    writeln!(stdout, "ready")?;
-    stdout.flush()
+/// Says on stdout that it looks after the host. Whoever started it may have
+/// stopped reading by now.
+pub(crate) fn announce(host: &Host) {
+    let say = || -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "agent {} {}", host.name, host.root.display())?;
+        writeln!(stdout, "ready")?;
+        stdout.flush()
+    };
+    if let Err(error) = say() {
+        tracing::warn!(%error, "cannot say on stdout that the agent is ready; it looks after the host all the same");
+    }
 }
 
 /// A runtime for an agent.
@@ -71,10 +77,15 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Report> {
     })
 }
 
-/// Becomes the program that is installed now, with the same arguments; returns
-/// only if that does not work.
+/// Becomes the program that is installed now, with the same arguments; or, if
+/// that cannot be run after all, this one anew. Returns only if neither works.
 pub(crate) fn replaced(settings: &agent::Settings) -> Report {
-    let error = std::process::Command::new(&settings.program).args(std::env::args_os().skip(1)).exec();
+    let become_it = |program: &Path| {
+        std::process::Command::new(program).arg0(&settings.program).args(std::env::args_os().skip(1)).exec()
+    };
+    let error = become_it(&settings.program);
+    tracing::error!(%error, "cannot become the new `{}`; this one goes on", settings.program.display());
+    become_it(Path::new("/proc/self/exe"));
     Report::new(
         Exit::No,
         format!("cannot become the new `{}`: {error}", settings.program.display()),

@@ -72,7 +72,7 @@ fn both(plan: &Plan, mut host: Host) -> Result<Exit, Report> {
             }
         };
         serving.announce();
-        crate::agent::announce(&host)?;
+        crate::agent::announce(&host);
         let ended = agent.run(async {
             tracing::info!("{} asks everything to stop: workers finish what they do", signals.asked().await);
         });

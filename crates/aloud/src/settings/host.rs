@@ -287,7 +287,8 @@ fn check_names(workers: &[WorkerConfig], watched: &[WatchedConfig]) -> Result<()
 }
 
 /// This program, by the path under which a newer one will be installed: the one
-/// that it was started by, if it leads here.
+/// that it was started by, if it leads here, or if the file that it runs was
+/// removed, as it is when a newer one was put there.
 fn program() -> Result<PathBuf, Report> {
     let exe = std::env::current_exe().map_err(|error| {
         Report::config(format!("cannot tell which program this is: {error}"), "Nothing was started.", "")
@@ -299,7 +300,8 @@ fn program() -> Result<PathBuf, Report> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(&typed)).collect()
     };
-    let leads_here = |path: &PathBuf| path.canonicalize().ok().as_ref() == exe.canonicalize().ok().as_ref();
+    let there = exe.canonicalize().ok();
+    let leads_here = |path: &PathBuf| there.is_none() || path.canonicalize().ok() == there;
     Ok(candidates.into_iter().find(leads_here).unwrap_or(exe))
 }
 
