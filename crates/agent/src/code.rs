@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use release::{Current, Tree};
+use release::{Current, ReleaseId, Tree};
 use supervisor::{Code, Dir, NoCode, Source};
 
 /// Asks the tree, each time anew.
@@ -20,12 +20,26 @@ impl Source for FromTree {
         };
         Ok(Code {
             dir: self.tree.path_of(&id),
-            id: id.to_string(),
+            id: word(&id),
             is: Dir { dev: file_id.dev, ino: file_id.ino },
             logical: self.tree.current_path(),
             env: self.env.clone(),
         })
     }
+}
+
+/// A release as workers are told it, and as they tell it to the server: what
+/// is no visible ASCII is escaped, since it goes into the head of a request.
+pub(crate) fn word(id: &ReleaseId) -> String {
+    let mut word = String::new();
+    for c in id.to_string().chars() {
+        if c.is_ascii_graphic() {
+            word.push(c);
+        } else {
+            word.extend(c.escape_unicode());
+        }
+    }
+    word
 }
 
 /// What is wrong with a `current` that leads to no release, as a clause.
@@ -39,5 +53,20 @@ pub(crate) fn what_it_is(tree: &Tree, current: &Current) -> String {
         Current::Loop => format!("`{link}` leads back to itself"),
         Current::Elsewhere(to) => format!("`{link}` leads to `{}`, which is no release of this tree", to.display()),
         Current::Release { id, .. } => format!("`{link}` leads to release {id}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_is_told_in_visible_letters() {
+        let told = |name: &str| word(&name.parse().unwrap());
+        assert_eq!(told("66"), "66");
+        assert_eq!(told("has space"), "\"has\\u{20}space\"");
+        assert!(
+            ["größe", "new\nline", "\u{1b}[31m"].iter().all(|name| told(name).bytes().all(|b| b.is_ascii_graphic()))
+        );
     }
 }

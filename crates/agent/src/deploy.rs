@@ -17,6 +17,7 @@ use release::{Done, Failure, Go, Hands, InUse, Place, Progress, Purpose, Rolled,
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::code::word;
 use crate::config::WorkerConfig;
 use crate::control::{self, Answer, Ask, Folder};
 use crate::hook::{self, Hook};
@@ -148,7 +149,7 @@ impl Hands for OnHost<'_> {
             }
             if let Some((kind, queue)) = &verify.job {
                 let server = verify.server.clone().ok_or("the server is not known, so no job could be pushed")?;
-                seen.push(verify::does(server, kind, queue, target.release.as_str(), deadline).await?);
+                seen.push(verify::does(server, kind, queue, &word(&target.release), deadline).await?);
             }
             sleep(verify.settle.as_duration()).await;
             self.stays_well(&mut seen).await?;
@@ -214,7 +215,7 @@ fn patience(worker: &WorkerConfig) -> Span {
 }
 
 fn confirmed(rolled: control::Rolled, target: &Target) -> Rolled {
-    if rolled.release.as_deref() != Some(target.release.as_str()) && rolled.failed.is_empty() {
+    if rolled.release.as_deref() != Some(target.release.to_string().as_str()) && rolled.failed.is_empty() {
         let now = rolled.release.as_deref().unwrap_or("no release");
         return Rolled::Held { why: format!("`current` leads to {now} by now"), any_new_ready: rolled.any_ready };
     }
