@@ -143,7 +143,7 @@ impl Agent {
             events: supervisor.events(),
             record: Record::open(&settings.dir),
             origin: Origin::now(settings.program.clone(), settings.config.clone()),
-            proofs: Proofs::new(tree, settings.releases.clone()),
+            proofs: Proofs::new(tree, settings.releases.clone(), clock.clone(), settings.accepted.clone()),
             eyes: Arc::new(eyes),
             remedies: Remedies::default(),
             settings,

@@ -106,11 +106,16 @@ impl Eyes {
             let is_newer = current.is_none_or(|current| place < current);
             match &found.state {
                 release::State::Held { why, .. } if found.current => {
+                    // What follows was said of the workers.
+                    let why = why.lines().next().unwrap_or_default();
                     say(Verdict::Critical, format!("release {} is held: {why}", found.id));
                 }
                 release::State::Live { why, .. } if found.current => {
                     let why = why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
                     say(Verdict::Warning, format!("nothing has confirmed yet that release {} works{why}", found.id));
+                }
+                release::State::Sealed { .. } if found.current => {
+                    say(Verdict::Warning, format!("nothing has confirmed yet that release {} works", found.id));
                 }
                 release::State::Sealed { .. } if is_newer => say(
                     Verdict::Warning,

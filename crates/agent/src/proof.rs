@@ -8,10 +8,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use job::{Observation, Subject, Verdict};
+use job::{Clock, Observation, Subject, Verdict};
 use release::{Current, Options, State, Tree};
 use tokio::time::Instant;
 
+use crate::deploy::OnlyEyes;
+use crate::look::Accepted;
 use crate::truth::Seen;
 
 /// How long all workers must have been well.
@@ -21,14 +23,16 @@ const WELL_FOR: Duration = Duration::from_secs(5);
 pub(crate) struct Proofs {
     tree: Arc<Tree>,
     options: Options,
+    clock: Arc<dyn Clock>,
+    accepted: Accepted,
     well: Option<(String, Instant)>,
     /// A newer program or configuration that cannot be used, and why.
     pub(crate) unfit: Option<String>,
 }
 
 impl Proofs {
-    pub(crate) fn new(tree: Arc<Tree>, options: Options) -> Self {
-        Self { tree, options, well: None, unfit: None }
+    pub(crate) fn new(tree: Arc<Tree>, options: Options, clock: Arc<dyn Clock>, accepted: Accepted) -> Self {
+        Self { tree, options, clock, accepted, well: None, unfit: None }
     }
 
     /// Confirms the current release once its workers have been well for long
@@ -55,7 +59,11 @@ impl Proofs {
             }
         }
         let (tree, options) = (self.tree.clone(), self.options.clone());
-        let confirmed = tokio::task::spawn_blocking(move || confirm(&tree, &options)).await;
+        let (clock, accepted) = (self.clock.clone(), self.accepted.clone());
+        let confirmed = tokio::task::spawn_blocking(move || {
+            confirm(&tree, &options, &OnlyEyes { clock: &*clock, accepted: &accepted })
+        });
+        let confirmed = confirmed.await;
         match confirmed {
             Ok(Ok(true)) => tracing::info!(release = current, "its workers are well: the release is confirmed"),
             Ok(Ok(false)) | Ok(Err(release::Error::Locked { .. })) => {}
@@ -66,13 +74,17 @@ impl Proofs {
 }
 
 /// Confirms the current release, and answers whether it needed that.
-fn confirm(tree: &Tree, options: &Options) -> Result<bool, release::Error> {
+fn confirm(tree: &Tree, options: &Options, eyes: &OnlyEyes<'_>) -> Result<bool, release::Error> {
     let Current::Release { id, .. } = tree.current()? else { return Ok(false) };
     let needs = match tree.release(&id)?.map(|found| found.state) {
         Some(State::Live { .. } | State::Held { .. }) => true,
+        // Whoever switched to it was killed before that was written down.
+        Some(State::Sealed { .. }) => {
+            release::recover(tree, options, eyes)?;
+            true
+        }
         Some(
             State::Building
-            | State::Sealed { .. }
             | State::Healthy { .. }
             | State::Failed { .. }
             | State::Aborted { .. }
