@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::FileId;
-use job::{Clock, PoolName, Span, Subject, Verdict};
+use job::{Clock, Observation, PoolName, Span, Subject, Verdict};
 use supervisor::{Failure, Held, Rolling, Scope, Step, Supervisor};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -76,10 +76,11 @@ impl Desk {
         };
         let deadline = Instant::now() + within.as_duration();
         let mut rolled = Rolled::default();
+        let mut told = BTreeSet::new();
         loop {
             match timeout_at(deadline, rolling.next()).await {
                 Ok(Some(Step::End(end))) => {
-                    ended(end, &mut rolled);
+                    told = ended(end, &mut rolled);
                     break;
                 }
                 Ok(Some(step)) => teller.say(step_line(&step)),
@@ -90,12 +91,13 @@ impl Desk {
                 }
             }
         }
-        self.see(rolled, deadline, teller).await
+        self.see(rolled, &told, deadline, teller).await
     }
 
     /// Looks whether all run what `current` leads to: also those of others,
-    /// which may need a moment.
-    async fn see(&self, mut rolled: Rolled, deadline: Instant, teller: &Teller) -> Answer {
+    /// which may need a moment. Of the pools in `told` it was said already that
+    /// they are not.
+    async fn see(&self, mut rolled: Rolled, told: &BTreeSet<PoolName>, deadline: Instant, teller: &Teller) -> Answer {
         let mut waits = false;
         let unaided = deadline.min(Instant::now() + UNAIDED);
         loop {
@@ -124,7 +126,11 @@ impl Desk {
                 continue;
             }
             rolled.release = report.tree.as_ref().and_then(|tree| tree.current.clone());
-            for one in astray {
+            let is_told = |one: &&Observation| match &one.subject {
+                Subject::Workers { pool, .. } => told.contains(pool),
+                Subject::Host(_) | Subject::Releases(_) | Subject::Queue(_) => false,
+            };
+            for one in astray.into_iter().filter(|one| !is_told(one)) {
                 rolled.failed.push(format!("{}: {}", one.subject, one.what));
                 rolled.failed.extend(one.evidence.iter().map(|line| format!("  {line}")));
             }
@@ -154,7 +160,9 @@ fn step_line(step: &Step) -> String {
     }
 }
 
-fn ended(end: supervisor::Rolled, rolled: &mut Rolled) {
+/// Tells how a roll has ended, and answers the pools that were given up.
+fn ended(end: supervisor::Rolled, rolled: &mut Rolled) -> BTreeSet<PoolName> {
+    let mut given_up = BTreeSet::new();
     match end {
         supervisor::Rolled::Confirmed(confirmed) => {
             rolled.any_ready = true;
@@ -173,10 +181,12 @@ fn ended(end: supervisor::Rolled, rolled: &mut Rolled) {
                 rolled.failed.push(format!("the new workers of {pool} were given up: {why}; {serves}"));
                 let said = if last.stderr.is_empty() { last.stdout } else { last.stderr };
                 rolled.failed.extend(said.into_iter().map(|line| format!("  {line}")));
+                given_up.insert(pool);
             }
         }
         supervisor::Rolled::Overtaken => {
             rolled.failed.push("something else was asked for meanwhile; see `aloud workers`".to_owned());
         }
     }
+    given_up
 }

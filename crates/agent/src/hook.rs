@@ -95,8 +95,8 @@ pub(crate) fn run(hook: &Hook, task: &Task, around: &Around<'_>) -> Result<Done,
     let why = match status {
         Some(status) if status.success() => return Ok(Done { output }),
         Some(status) => ended(status),
-        None if around.cancelled.load(Ordering::SeqCst) => "the deploy was given up, and it was ended".to_owned(),
-        None => format!("it was still running after {}, and was ended", task.within),
+        None if around.cancelled.load(Ordering::SeqCst) => "the deploy, which was given up".to_owned(),
+        None => format!("its time: it was still running after {}", task.within),
     };
     Err(Failure { why, output })
 }

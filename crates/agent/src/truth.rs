@@ -183,7 +183,10 @@ fn workers(seen: &Seen, pool: &Pool) -> Observation {
     if let Some(Failing { times, last, lines }) = &pool.failing {
         let verdict = if ready + alive == 0 { Verdict::Critical } else { Verdict::Warning };
         findings.add(verdict, format!("workers ended {times} times without having finished a job: {last}"));
-        findings.evidence.extend(lines.iter().cloned());
+        // Those that were given up may be the ones that end.
+        if !findings.evidence.ends_with(lines) {
+            findings.evidence.extend(lines.iter().cloned());
+        }
     }
     if serve < pool.wanted && pool.blind.is_none() {
         let starting = pool.processes.iter().any(|one| one.state == State::Starting);

@@ -78,6 +78,14 @@ pub(crate) async fn ask(host: &Host, ask: &Ask, say: impl FnMut(&str)) -> Result
                 "start it with `aloud up` or `aloud agent`; `aloud systemd --install` has the system start it",
             );
         }
+        if error.error.kind() == io::ErrorKind::PermissionDenied {
+            return Report::new(
+                Exit::Critical,
+                format!("this user may not ask the agent on `{}`", error.path.display()),
+                "It is not known how the workers are, and nothing was changed.",
+                "run this as the user whom the tree of releases belongs to",
+            );
+        }
         Report::new(Exit::Critical, error.to_string(), "It is not known how the workers are.", "see the agent's log")
     })
 }
