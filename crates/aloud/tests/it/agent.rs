@@ -3,6 +3,7 @@
 
 mod apart;
 mod programs;
+mod refusals;
 mod renewal;
 mod roll;
 pub(crate) mod site;
