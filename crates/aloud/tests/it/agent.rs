@@ -2,6 +2,7 @@
 //! their users drive them, over real trees and real processes.
 
 mod apart;
+mod environment;
 mod programs;
 mod refusals;
 mod renewal;
