@@ -374,10 +374,10 @@ fn a_first_deploy_that_is_bad_is_said_once_and_the_next_one_heals_it() {
       the new workers of mail were given up: 3 workers ended one like the other: exit status 1; none serves
         no database: connection refused
     ");
-    site.run(&["status"]).ends(2);
+    site.until_status(2);
     site.deploy("2").fine();
     site.until_all_on("2", 1);
-    site.run(&["status"]).fine();
+    site.until_status(0);
 }
 
 #[test]
@@ -404,7 +404,7 @@ fn of_two_pools_one_that_cannot_start_holds_the_deploy_and_is_named() {
     assert_eq!(of("reports"), before, "those that serve were touched");
     site.run(&["deploy", &source("3", WORK)]).fine();
     site.until_all_on("3", 2);
-    site.run(&["status"]).fine();
+    site.until_status(0);
 }
 
 #[test]
@@ -419,5 +419,5 @@ fn where_a_rollback_is_wanted_a_bad_release_is_left_again_by_itself() {
     assert_eq!(site.current().unwrap(), "releases/1");
     let report = site.until("well", PATIENCE, |report| all_on(report, "1", 2));
     assert_eq!((of_workers(&report).0, site.pids()), (Verdict::Ok, before), "those that served were touched");
-    site.run(&["status"]).fine();
+    site.until_status(0);
 }

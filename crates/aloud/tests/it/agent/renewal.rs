@@ -163,7 +163,7 @@ fn becomes_the_newer_one(command: &str) {
         assert_eq!(report.workers[0].restarts, 0);
         assert!(installed.counted() > before + 100, "it counts on: {before}");
     }
-    installed.site.run(&["status"]).fine();
+    installed.site.until_status(0);
     // What follows works as ever.
     installed.site.deploy_program("2", COUNTS).fine();
     installed.site.until_all_on("2", 1);

@@ -184,6 +184,21 @@ impl Site {
         self.until(&format!("{count} on {release}"), PATIENCE, |report| all_on(report, release, count))
     }
 
+    /// Waits until `aloud status` ends with this code: the server hears of what
+    /// is so on the host a moment later.
+    #[track_caller]
+    pub(crate) fn until_status(&self, code: i32) {
+        let began = Instant::now();
+        loop {
+            let said = self.run(&["status"]);
+            if said.code == code {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "{} and not {code}: {}\n{}", said.code, said.out, said.err);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Pushes so many jobs.
     pub(crate) fn push(&self, count: usize) -> Vec<String> {
         let api = self.up().api();

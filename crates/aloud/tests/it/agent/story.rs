@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use job::Verdict;
-use tokio::time::Instant;
 
 use super::site::{Site, WORK, of_workers};
 
@@ -27,7 +26,7 @@ fn seven_deploys_and_a_prune_leave_every_worker_on_the_newest_release() {
     assert_eq!(site.current().as_deref(), Some("releases/7"));
     assert_eq!(site.releases(), ["3", "4", "5", "6", "7"]);
     site.until_done_once(&pushed);
-    site.run(&["status"]).fine();
+    site.until_status(0);
 }
 
 #[test]
@@ -60,12 +59,8 @@ fn the_current_release_removed_is_red_within_seconds_and_the_next_deploy_heals_i
     let report = site.until("red", SOON, |report| report.verdict == Verdict::Critical);
     let all = format!("{:?}", report.observations);
     assert!(all.contains("which is not there"), "{all}");
-    // The server hears of it a moment later.
-    let began = Instant::now();
-    while site.run(&["status"]).code != 2 {
-        assert!(began.elapsed() < SOON, "`aloud status` is not red");
-    }
+    site.until_status(2);
     site.deploy("2").fine();
     site.until_all_on("2", 2);
-    site.run(&["status"]).fine();
+    site.until_status(0);
 }

@@ -155,7 +155,7 @@ fn masters_that_resolved_current_are_seen_and_restarted_by_the_declared_command(
     shop.site.run(&["rollback", "2"]).fine();
     shop.until_well_on("2", SOON);
     assert_ne!(pid_in(&shop.masters.0[0]), pid);
-    shop.site.run(&["status"]).fine();
+    shop.site.until_status(0);
 }
 
 #[test]
@@ -168,14 +168,10 @@ fn without_such_a_command_a_deploy_is_red_and_says_which_process_runs_which_rele
         assert!(said.out.contains(&line), "{line}: {}\n{}", said.out, said.err);
     }
     assert_eq!(shop.site.current().unwrap(), "releases/2", "{}\n{}", said.out, said.err);
-    shop.site.run(&["status"]).ends(2);
+    shop.site.until_status(2);
     // Somebody restarts them.
     shop.restart("horizon");
     shop.restart("mails");
     shop.until_well_on("2", SOON);
-    let began = Instant::now();
-    while shop.site.run(&["status"]).code != 0 {
-        assert!(began.elapsed() < PATIENCE, "{}", shop.site.run(&["status"]).out);
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    shop.site.until_status(0);
 }
