@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use host::FileId;
 use job::{Clock, Observation, PoolName, Span, Subject, Verdict};
-use supervisor::{Failure, Held, Rolling, Scope, Step, Supervisor};
+use supervisor::{Failure, Held, Rolling, Scope, Snapshot, Step, Supervisor};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use wire::v1::{AgentReport, WorkerState};
 
 use crate::agent::Poke;
-use crate::control::{Answer, Answers, Ask, Confirmed, Rolled, Teller};
+use crate::control::{Answer, Answers, Ask, Confirmed, Folder, Rolled, Teller};
 use crate::look::{self, Accepted};
 
 /// How long a fresh look may take.
@@ -48,15 +48,7 @@ impl Answers for Desk {
                 let scope = pool.map_or(Scope::All, Scope::Pool);
                 self.moved(self.supervisor.restart(scope).await, within, &teller).await
             }
-            Ask::InUse { folders, asker } => {
-                let (clock, accepted) = (self.clock.clone(), self.accepted.clone());
-                let folders: Vec<(FileId, PathBuf)> =
-                    folders.into_iter().map(|one| (FileId { dev: one.dev, ino: one.ino }, one.path)).collect();
-                match tokio::task::spawn_blocking(move || look::users(&folders, asker, &accepted, &*clock)).await {
-                    Ok(users) => Answer::InUse(users),
-                    Err(error) => Answer::Refused(format!("the processes could not be looked at: {error}")),
-                }
-            }
+            Ask::InUse { folders, asker } => self.in_use(&folders, asker).await,
         }
     }
 }
@@ -66,6 +58,29 @@ impl Desk {
         let (poke, looked) = oneshot::channel();
         self.poke.send(poke).await.ok()?;
         timeout(LOOK_WITHIN, looked).await.ok()?.ok()
+    }
+
+    /// Who is in each folder: as the kernel shows it, and as the supervisor has
+    /// it. A worker that left no trace in its release is one of a generation all
+    /// the same, and so is one that is just being started.
+    async fn in_use(&self, folders: &[Folder], asker: u32) -> Answer {
+        // Asked first: whoever starts meanwhile is seen by the kernel.
+        let snapshot = match self.supervisor.snapshot().await {
+            Ok(snapshot) => snapshot,
+            Err(error) => return Answer::Refused(error.to_string()),
+        };
+        let (clock, accepted) = (self.clock.clone(), self.accepted.clone());
+        let looked: Vec<(FileId, PathBuf)> =
+            folders.iter().map(|one| (FileId { dev: one.dev, ino: one.ino }, one.path.clone())).collect();
+        let seen = tokio::task::spawn_blocking(move || look::users(&looked, asker, &accepted, &*clock)).await;
+        let mut users = match seen {
+            Ok(users) => users,
+            Err(error) => return Answer::Refused(format!("the processes could not be looked at: {error}")),
+        };
+        for (folder, users) in folders.iter().zip(&mut users) {
+            users.certain.extend(generations(&snapshot, folder));
+        }
+        Answer::InUse(users)
     }
 
     /// Accompanies a roll to its end, and looks then whether it is so.
@@ -147,6 +162,14 @@ impl Desk {
             return Answer::Rolled(rolled);
         }
     }
+}
+
+/// The generations of workers whose release this folder is, and that have a
+/// worker, or a place that waits for one.
+fn generations(snapshot: &Snapshot, folder: &Folder) -> Vec<String> {
+    let all = snapshot.pools.iter().flat_map(|pool| pool.generations.iter().map(move |one| (pool, one)));
+    let here = all.filter(|(_, one)| (one.dir.dev, one.dir.ino) == (folder.dev, folder.ino) && !one.workers.is_empty());
+    here.map(|(pool, one)| format!("generation {} of the workers {}", one.generation, pool.name)).collect()
 }
 
 fn step_line(step: &Step) -> String {
